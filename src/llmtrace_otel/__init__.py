@@ -1,0 +1,1 @@
+"""The public API, re-exported; nothing else lives here."""
