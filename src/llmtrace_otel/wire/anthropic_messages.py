@@ -1,0 +1,327 @@
+"""Anthropic Messages, JSON and SSE: `POST …/v1/messages`; and the legacy `POST …/v1/complete`.
+
+`usage.input_tokens` excludes cached tokens; the conventions want the total, so the three counts are added. In a stream
+`message_delta.usage` is cumulative: what it states replaces what `message_start` said and is never added to it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Raw, Struct, structs
+
+from llmtrace_otel.wire import parts
+from llmtrace_otel.wire.call import Call, Message, Usage
+from llmtrace_otel.wire.decode import Reader, loads
+from llmtrace_otel.wire.errors import set_error
+from llmtrace_otel.wire.formats import Format
+
+
+class OutputFormat(Struct):
+    type: str | None = None
+
+
+class OutputConfig(Struct):
+    effort: str | None = None
+    format: OutputFormat | None = None
+
+
+class MessagesRequest(Struct):
+    model: str | None = None
+    stream: bool | None = None
+    max_tokens: int | None = None
+    max_tokens_to_sample: int | None = None
+    temperature: float | None = None
+    top_k: int | None = None
+    top_p: float | None = None
+    stop_sequences: list[str] | None = None
+    output_config: OutputConfig | None = None
+    system: Raw = Raw()
+    messages: Raw = Raw()
+    tools: Raw = Raw()
+    prompt: Raw = Raw()
+
+    def write(self, call: Call) -> None:
+        system = loads(self.system)
+        call.system_instructions = content_parts(system) or None
+        call.input_messages = [input_message(item) for item in parts.items(loads(self.messages))]
+        if isinstance(prompt := loads(self.prompt), str):
+            call.input_messages = [parts.message("user", [parts.text(prompt)])]
+        definitions = [found for item in parts.items(loads(self.tools)) if (found := _definition(item))]
+        call.tool_definitions = definitions or None
+
+
+class CacheCreation(Struct):
+    ephemeral_1h_input_tokens: int | None = None
+
+
+class OutputDetails(Struct):
+    thinking_tokens: int | None = None
+
+
+class MessagesUsage(Struct):
+    input_tokens: int | None = None
+    cache_read_input_tokens: int | None = None
+    cache_creation_input_tokens: int | None = None
+    cache_creation: CacheCreation | None = None
+    output_tokens: int | None = None
+    output_tokens_details: OutputDetails | None = None
+    service_tier: str | None = None
+    cost: float | None = None
+    """What OpenRouter adds, in USD."""
+
+
+class MessagesResponse(Struct):
+    id: str | None = None
+    model: str | None = None
+    stop_reason: str | None = None
+    usage: MessagesUsage | None = None
+    content: Raw = Raw()
+    completion: Raw = Raw()
+
+
+class StopDelta(Struct):
+    stop_reason: str | None = None
+
+
+class Event(Struct):
+    """A stream's event, and the chunk of a legacy completion, whose fields do not collide."""
+
+    type: str | None = None
+    message: MessagesResponse | None = None
+    delta: Raw = Raw()
+    usage: MessagesUsage | None = None
+    index: int | None = None
+    content_block: Raw = Raw()
+    error: Raw = Raw()
+    model: str | None = None
+    id: str | None = None
+    stop_reason: str | None = None
+    completion: str | None = None
+
+
+class Shape(Struct):
+    model: Raw = Raw()
+    messages: Raw = Raw()
+    max_tokens: Raw = Raw()
+
+
+_read_request = Reader(MessagesRequest)
+_read_response = Reader(MessagesResponse)
+_read_event = Reader(Event)
+_read_stop = Reader(StopDelta)
+_read_shape = Reader(Shape)
+
+
+def fits(body: bytes) -> bool:
+    shape = _read_shape(body)
+    return shape is not None and bytes(shape.messages)[:1] == b"[" and bytes(shape.model)[:1] == b'"'
+
+
+def read_request(body: bytes, call: Call) -> MessagesRequest | None:
+    request = _read_request(body)
+    if request is None:
+        return None
+    call.request_model = request.model or call.request_model
+    call.stream = request.stream is True
+    call.max_tokens = request.max_tokens or request.max_tokens_to_sample
+    call.temperature = request.temperature
+    call.top_k = request.top_k
+    call.top_p = request.top_p
+    call.stop_sequences = request.stop_sequences
+    if (config := request.output_config) is not None:
+        call.reasoning_level = config.effort
+        call.output_type = "json" if config.format and config.format.type == "json_schema" else None
+    return request
+
+
+def read_response(body: bytes, call: Call) -> None:
+    response = _read_response(body)
+    if response is None:
+        return
+    call.complete = True
+    call.response_id = response.id or None
+    call.response_model = response.model or None
+    call.finish_reasons = [response.stop_reason] if response.stop_reason else None
+    set_usage(response.usage, call)
+    if call.capture:
+        completion = loads(response.completion)
+        found = [parts.text(completion)] if isinstance(completion, str) else content_parts(loads(response.content))
+        call.output_messages = [parts.output(found, response.stop_reason)]
+
+
+def set_usage(stated: MessagesUsage | None, call: Call) -> None:
+    """Puts stated usage on the call, total input included; nothing stated changes nothing."""
+    if stated is None:
+        return
+    given = (stated.input_tokens, stated.cache_read_input_tokens, stated.cache_creation_input_tokens)
+    usage = Usage(
+        input=sum(count for count in given if count is not None) if any(c is not None for c in given) else None,
+        output=stated.output_tokens,
+        cache_read=stated.cache_read_input_tokens,
+        cache_write=stated.cache_creation_input_tokens,
+        cache_write_1h=stated.cache_creation.ephemeral_1h_input_tokens if stated.cache_creation else None,
+        reasoning=stated.output_tokens_details.thinking_tokens if stated.output_tokens_details else None,
+    )
+    call.service_tier = stated.service_tier
+    call.stated_cost = stated.cost
+    if usage.input is not None or usage.output is not None:
+        call.usage = usage
+
+
+class MessageStream:
+    """Reads the events of one streamed message, or of a legacy completion."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self.every = call.capture
+        self.marks = (
+            b"message_start",
+            b"message_delta",
+            b"message_stop",
+            b'"error"',
+            b'"stop_reason":"',
+            b'"stop_reason": "',
+        )
+        self._usage = MessagesUsage()
+        self._stop_reason: str | None = None
+        self._blocks: dict[int, _Block] = {}
+        self._legacy: list[str] = []
+
+    def event(self, data: bytes) -> None:
+        event = _read_event(data)
+        if event is None:
+            return
+        call = self._call
+        match event.type:
+            case "message_start" if event.message is not None:
+                call.response_id = event.message.id or None
+                call.response_model = event.message.model or None
+                self._stated(event.message.usage)
+            case "message_delta":
+                self._stated(event.usage)
+                stop = _read_stop(event.delta)
+                self._stop_reason = (stop.stop_reason if stop else None) or self._stop_reason
+            case "message_stop":
+                call.complete = True
+            case "error":
+                set_error({"error": loads(event.error)}, call)
+            case "content_block_start":
+                self._blocks[event.index or 0] = _Block(loads(event.content_block))
+            case "content_block_delta" if (block := self._blocks.get(event.index or 0)) is not None:
+                block.add(loads(event.delta))
+            case "completion":
+                self._legacy_chunk(event)
+
+    def close(self) -> None:
+        call = self._call
+        set_usage(self._usage, call)
+        if self._stop_reason:
+            call.complete = True
+            call.finish_reasons = [self._stop_reason]
+        if call.capture:
+            found = content_parts([self._blocks[index].content() for index in sorted(self._blocks)])
+            if self._legacy:
+                found = [parts.text("".join(self._legacy))]
+            call.output_messages = [parts.output(found, self._stop_reason)] if found or self._stop_reason else []
+
+    def _stated(self, usage: MessagesUsage | None) -> None:
+        if usage is not None:
+            changes = {name: value for name, value in structs.asdict(usage).items() if value is not None}
+            self._usage = structs.replace(self._usage, **changes)
+
+    def _legacy_chunk(self, event: Event) -> None:
+        call = self._call
+        call.response_id = call.response_id or event.id
+        call.response_model = call.response_model or event.model
+        self._stop_reason = event.stop_reason or self._stop_reason
+        if call.capture and event.completion:
+            self._legacy.append(event.completion)
+
+
+class _Block:
+    """One content block of a stream, put together from its deltas."""
+
+    def __init__(self, start: Any) -> None:
+        self._block: dict[str, Any] = start if isinstance(start, dict) else {}
+        self._pieces: dict[str, list[str]] = {}
+
+    def add(self, delta: Any) -> None:
+        if not isinstance(delta, dict):
+            return
+        for key in ("text", "thinking", "partial_json"):
+            if isinstance(piece := delta.get(key), str):
+                self._pieces.setdefault(key, []).append(piece)
+
+    def content(self) -> dict[str, Any]:
+        block = dict(self._block)
+        for key, pieces in self._pieces.items():
+            joined = "".join(pieces)
+            if key == "partial_json":
+                block["input"] = loads(joined.encode()) if joined else block.get("input")
+            else:
+                block[key] = str(block.get(key) or "") + joined
+        return block
+
+
+def input_message(item: dict[str, Any]) -> Message:
+    return parts.message(item.get("role"), content_parts(item.get("content")))
+
+
+def content_parts(content: Any) -> list[Message]:
+    """Content that is a string or a list of blocks."""
+    if isinstance(content, str):
+        return [parts.text(content)] if content else []
+    return [_part(block) for block in parts.items(content)]
+
+
+def _part(block: dict[str, Any]) -> Message:
+    kind = str(block.get("type", ""))
+    match kind:
+        case "text":
+            return parts.text(block.get("text", ""))
+        case "thinking":
+            return parts.reasoning(block.get("thinking", ""))
+        case "tool_use":
+            return parts.tool_call(block.get("id"), block.get("name"), block.get("input"))
+        case "tool_result":
+            return parts.tool_response(block.get("tool_use_id"), block.get("content"))
+        case "server_tool_use" | "mcp_tool_use":
+            details = {"type": kind, "input": block.get("input")}
+            return parts.server_tool_call(block.get("id"), block.get("name"), details)
+        case "image" | "document":
+            return _media(kind, block.get("source"))
+        case _ if kind.endswith("_tool_result"):
+            return parts.server_tool_response(block.get("tool_use_id"), {"type": kind})
+        case _:
+            return parts.generic(block)
+
+
+def _media(modality: str, source: Any) -> Message:
+    if not isinstance(source, dict):
+        return parts.generic({"type": modality})
+    match source.get("type"):
+        case "url":
+            return parts.media(modality, source.get("url"))
+        case "file":
+            return parts.file(modality, source.get("file_id"))
+        case "text":
+            return parts.text(source.get("data", ""))
+        case _:
+            return parts.blob(modality, source.get("data"), source.get("media_type"))
+
+
+def _definition(item: dict[str, Any]) -> Message | None:
+    if isinstance(item.get("input_schema"), dict) or item.get("type", "custom") == "custom":
+        return parts.function_definition(item.get("name"), item.get("description"), item.get("input_schema"))
+    return {"type": str(item["type"]), "name": str(item.get("name") or item["type"])}
+
+
+def fits_legacy(body: bytes) -> bool:
+    return b'"prompt"' in body and b'"max_tokens_to_sample"' in body
+
+
+ANTHROPIC_MESSAGES = Format("anthropic.messages", "chat", "anthropic", fits, read_request, read_response, MessageStream)
+ANTHROPIC_COMPLETE = ANTHROPIC_MESSAGES._replace(
+    name="anthropic.complete", operation="text_completion", fits=fits_legacy
+)

@@ -1,0 +1,87 @@
+"""What one LLM call leaves behind: plain data, no OpenTelemetry, no wire format.
+
+A wire format fills a `Call`; telemetry turns it into a span, metrics and an event. `None` means "not on the wire":
+a number is true or absent, never a stand-in zero.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+from msgspec import Struct
+
+Message: TypeAlias = dict[str, Any]
+"""A message or a part of one, in the shape of the GenAI conventions' JSON schemas."""
+
+
+class Usage(Struct):
+    """Tokens of one call. `input` counts all input, cached too; `output` counts reasoning too."""
+
+    input: int | None = None
+    output: int | None = None
+    cache_read: int | None = None
+    cache_write: int | None = None
+    cache_write_1h: int | None = None
+    """The part of `cache_write` that is kept for an hour, which some providers bill higher."""
+    reasoning: int | None = None
+    input_audio: int | None = None
+    output_audio: int | None = None
+
+
+class Call(Struct):
+    """One logical LLM call, from the request to the end of the answer."""
+
+    operation: str
+    provider: str
+    server_address: str | None = None
+    server_port: int | None = None
+    layer: str | None = None
+    api_type: str | None = None
+
+    request_model: str | None = None
+    stream: bool = False
+    choice_count: int | None = None
+    seed: int | None = None
+    top_k: int | None = None
+    top_p: float | None = None
+    temperature: float | None = None
+    max_tokens: int | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    stop_sequences: list[str] | None = None
+    reasoning_level: str | None = None
+    previous_response_id: str | None = None
+    stream_cursor: str | None = None
+    conversation_id: str | None = None
+    output_type: str | None = None
+    encoding_formats: list[str] | None = None
+    dimensions: int | None = None
+    request_service_tier: str | None = None
+
+    http_status: int | None = None
+    response_id: str | None = None
+    response_model: str | None = None
+    response_status: str | None = None
+    finish_reasons: list[str] | None = None
+    service_tier: str | None = None
+    system_fingerprint: str | None = None
+    usage: Usage | None = None
+    stated_cost: float | None = None
+    """USD, as the provider's answer states it."""
+    error_type: str | None = None
+    error_message: str | None = None
+
+    start_ns: int = 0
+    """Nanoseconds since the epoch, like `first_chunk_ns` and `end_ns`."""
+    first_chunk_ns: int | None = None
+    end_ns: int | None = None
+    attempts: int = 1
+    complete: bool = False
+    """The answer arrived whole: its terminal event or the end of its JSON body was seen."""
+
+    capture: bool = False
+    """Whether the messages below are wanted; off by default, and then they are never built."""
+    input_messages: list[Message] | None = None
+    output_messages: list[Message] | None = None
+    system_instructions: list[Message] | None = None
+    tool_definitions: list[Message] | None = None

@@ -1,0 +1,79 @@
+"""JSON into typed structs that name only what is read; what does not fit loses itself, not the rest.
+
+`Reader(T)(body)` decodes at full speed. A body in which a field has a surprising type (`"n": "two"`) is decoded again
+field by field, each that fits is kept. A body that is no JSON at all gives `None`.
+"""
+
+from __future__ import annotations
+
+from types import UnionType
+from typing import Any, Generic, TypeAlias, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import fields
+
+Body: TypeAlias = bytes | bytearray | memoryview | msgspec.Raw
+T = TypeVar("T", bound=Struct)
+
+
+class Reader(Generic[T]):
+    """Decodes JSON into the struct `T`. Never raises."""
+
+    __slots__ = ("_decode", "_type")
+
+    def __init__(self, kind: type[T]) -> None:
+        self._type = kind
+        self._decode = msgspec.json.Decoder(kind, strict=False).decode
+
+    def __call__(self, body: Body) -> T | None:
+        try:
+            return self._decode(body)
+        except msgspec.ValidationError:
+            return self._field_by_field(body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return None
+
+    def _field_by_field(self, body: Body) -> T | None:
+        document = loads(body)
+        return fitting(document, self._type) if isinstance(document, dict) else None
+
+
+def loads(body: Body) -> Any:
+    """Any JSON value, or `None` for what is not JSON. Never raises."""
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def fitting(document: dict[str, Any], kind: type[T]) -> T:
+    """`kind` filled with those fields of `document` that fit their types; the others keep their defaults."""
+    hints = get_type_hints(kind)
+    found: dict[str, Any] = {}
+    for field in fields(kind):
+        if (value := document.get(field.encode_name)) is not None:
+            fitted = _fit(value, hints[field.name])
+            if fitted is not None:
+                found[field.name] = fitted
+    return kind(**found)
+
+
+def _fit(value: Any, hint: Any) -> Any:
+    try:
+        if hint is msgspec.Raw:
+            return msgspec.Raw(msgspec.json.encode(value))
+        return msgspec.convert(value, hint, strict=False)
+    except (msgspec.ValidationError, TypeError, ValueError):
+        pass
+    for option in _options(hint):
+        if isinstance(value, dict) and isinstance(option, type) and issubclass(option, Struct):
+            return fitting(value, option)
+        if isinstance(value, list) and get_origin(option) is list:
+            (item,) = get_args(option)
+            return [fitted for element in value if (fitted := _fit(element, item)) is not None]
+    return None
+
+
+def _options(hint: Any) -> tuple[Any, ...]:
+    return get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)

@@ -1,0 +1,39 @@
+"""What a wire format is: how one kind of request and answer is read. One module per format declares one of these."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+from llmtrace_otel.wire.call import Call
+from llmtrace_otel.wire.framing import EventReader
+
+
+class Content(Protocol):
+    """What a request said, kept so that its messages can be built once the call is over."""
+
+    def write(self, call: Call) -> None:
+        """Builds the call's input messages, system instructions and tool definitions."""
+        ...
+
+
+class StreamReader(EventReader, Protocol):
+    """Reads the events of one streamed answer into its call."""
+
+    def close(self) -> None:
+        """The stream is over: writes what only the end can tell, and the output messages if they are wanted."""
+        ...
+
+
+class Format(NamedTuple):
+    """One wire format. Its functions read bytes into a call and never raise."""
+
+    name: str
+    operation: str
+    provider: str
+    """The provider to name when the host is nobody's: the vendor whose format this is."""
+    fits: Callable[[bytes], bool]
+    """Whether a request body, sent to an unknown host, has this format's shape."""
+    read_request: Callable[[bytes, Call], Content | None]
+    read_response: Callable[[bytes, Call], None]
+    stream: Callable[[Call], StreamReader]

@@ -1,0 +1,404 @@
+"""OpenAI chat completions, JSON and SSE: `POST …/chat/completions`, which most other vendors speak too.
+
+A stream states its usage in one of its last chunks, with or without a choice in it, and only if it was asked to
+(vendors differ): the last stated usage counts. Azure's first chunk has an empty id and model; some vendors keep the
+usage under `x_groq`; a finish reason may be null or "" on every chunk but one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Raw, Struct
+
+from llmtrace_otel.wire import parts
+from llmtrace_otel.wire.call import Call, Message
+from llmtrace_otel.wire.decode import Reader, loads
+from llmtrace_otel.wire.errors import set_error
+from llmtrace_otel.wire.formats import Format
+from llmtrace_otel.wire.openai_usage import OpenAIUsage, set_usage
+
+
+class ResponseFormat(Struct):
+    type: str | None = None
+
+
+class ChatRequest(Struct):
+    model: str | None = None
+    stream: bool | None = None
+    n: int | None = None
+    seed: int | None = None
+    top_k: int | None = None
+    top_p: float | None = None
+    temperature: float | None = None
+    max_tokens: int | None = None
+    max_completion_tokens: int | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    stop: str | list[str] | None = None
+    reasoning_effort: str | None = None
+    service_tier: str | None = None
+    response_format: ResponseFormat | None = None
+    messages: Raw = Raw()
+    tools: Raw = Raw()
+    functions: Raw = Raw()
+
+    def write(self, call: Call) -> None:
+        call.input_messages = [input_message(item) for item in parts.items(loads(self.messages))]
+        definitions = tool_definitions(loads(self.tools)) + [
+            found for item in parts.items(loads(self.functions)) if (found := _definition(item))
+        ]
+        call.tool_definitions = definitions or None
+
+
+class Choice(Struct):
+    index: int | None = None
+    finish_reason: str | None = None
+    message: Raw = Raw()
+    text: Raw = Raw()
+
+
+class ChatResponse(Struct):
+    id: str | None = None
+    model: str | None = None
+    choices: list[Choice] | None = None
+    usage: OpenAIUsage | None = None
+    service_tier: str | None = None
+    system_fingerprint: str | None = None
+    error: Raw = Raw()
+
+
+class FunctionDelta(Struct):
+    name: str | None = None
+    arguments: str | None = None
+
+
+class ToolCallDelta(Struct):
+    index: int | None = None
+    id: str | None = None
+    function: FunctionDelta | None = None
+
+
+class Delta(Struct):
+    role: str | None = None
+    content: str | list[dict[str, Any]] | None = None
+    refusal: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    tool_calls: list[ToolCallDelta] | None = None
+    function_call: FunctionDelta | None = None
+
+
+class ChunkChoice(Struct):
+    index: int | None = None
+    finish_reason: str | None = None
+    delta: Delta | None = None
+    text: str | None = None
+    usage: OpenAIUsage | None = None
+
+
+class BareChoice(Struct):
+    index: int | None = None
+    finish_reason: str | None = None
+    usage: OpenAIUsage | None = None
+
+
+class Groq(Struct):
+    usage: OpenAIUsage | None = None
+    error: str | None = None
+
+
+class BareChunk(Struct):
+    """A chunk, with content off."""
+
+    id: str | None = None
+    model: str | None = None
+    choices: list[BareChoice] | None = None
+    usage: OpenAIUsage | None = None
+    x_groq: Groq | None = None
+    service_tier: str | None = None
+    system_fingerprint: str | None = None
+    error: Raw = Raw()
+
+
+class Chunk(BareChunk):
+    """A chunk, with content on."""
+
+    choices: list[ChunkChoice] | None = None  # type: ignore[assignment]
+
+
+class Shape(Struct):
+    model: Raw = Raw()
+    messages: Raw = Raw()
+
+
+_read_request = Reader(ChatRequest)
+_read_response = Reader(ChatResponse)
+_read_bare_chunk = Reader(BareChunk)
+_read_chunk = Reader(Chunk)
+_read_shape = Reader(Shape)
+
+
+def fits(body: bytes) -> bool:
+    shape = _read_shape(body)
+    return shape is not None and bytes(shape.messages)[:1] == b"[" and bytes(shape.model)[:1] == b'"'
+
+
+def read_request(body: bytes, call: Call) -> ChatRequest | None:
+    request = _read_request(body)
+    if request is None:
+        return None
+    set_sampling(request, call)
+    call.api_type = "chat_completions"
+    call.max_tokens = request.max_completion_tokens or request.max_tokens
+    call.reasoning_level = request.reasoning_effort
+    if request.response_format is not None:
+        call.output_type = {"json_object": "json", "json_schema": "json", "text": "text"}.get(
+            request.response_format.type or ""
+        )
+    return request
+
+
+def set_sampling(request: Any, call: Call) -> None:
+    """What chat completions and legacy completions ask for in the same words."""
+    call.request_model = request.model or call.request_model
+    call.stream = request.stream is True
+    call.choice_count = request.n if request.n != 1 else None
+    call.seed = request.seed
+    call.top_k = request.top_k
+    call.top_p = request.top_p
+    call.temperature = request.temperature
+    call.frequency_penalty = request.frequency_penalty
+    call.presence_penalty = request.presence_penalty
+    call.stop_sequences = [request.stop] if isinstance(request.stop, str) else request.stop
+    call.request_service_tier = request.service_tier
+
+
+def read_response(body: bytes, call: Call) -> None:
+    response = _read_response(body)
+    if response is None:
+        return
+    call.complete = True
+    call.response_id = response.id or None
+    call.response_model = response.model or None
+    call.service_tier = response.service_tier
+    call.system_fingerprint = response.system_fingerprint
+    set_usage(response.usage, call)
+    if error := bytes(response.error):
+        set_error({"error": loads(error)}, call)
+    choices = sorted(response.choices or [], key=lambda choice: choice.index or 0)
+    call.finish_reasons = [choice.finish_reason for choice in choices if choice.finish_reason] or None
+    if call.capture:
+        call.output_messages = [_output(choice) for choice in choices]
+
+
+class ChatStream:
+    """Reads the chunks of one streamed chat completion, or legacy completion."""
+
+    marks: tuple[bytes, ...] = (
+        b'"finish_reason":"',
+        b'"finish_reason": "',
+        b'"usage":{',
+        b'"usage": {',
+        b'"error"',
+        b"[DONE]",
+    )
+
+    def __init__(self, call: Call) -> None:
+        self.every = True
+        self._call = call
+        self._read = _read_chunk if call.capture else _read_bare_chunk
+        self._reasons: dict[int, str] = {}
+        self._answers: dict[int, _Answer] = {}
+
+    def event(self, data: bytes) -> None:
+        call = self._call
+        if data.startswith(b"[DONE]"):
+            call.complete = True
+            return
+        chunk = self._read(data)
+        if chunk is None:
+            return
+        self._identify(chunk)
+        if (error := bytes(chunk.error)) and error != b"null":
+            # What such a chunk counts besides is not to be trusted: some state more reasoning than output.
+            set_error({"error": loads(error)}, call)
+            return
+        set_usage(chunk.usage, call)
+        if chunk.x_groq is not None:
+            set_usage(chunk.x_groq.usage, call)
+        for choice in chunk.choices or ():
+            self._choice(choice)
+
+    def close(self) -> None:
+        call = self._call
+        if self._reasons:
+            call.complete = True
+            call.finish_reasons = [self._reasons[index] for index in sorted(self._reasons)]
+        if call.capture:
+            call.output_messages = [
+                self._answers[index].message(self._reasons.get(index)) for index in sorted(self._answers)
+            ]
+
+    def _identify(self, chunk: BareChunk) -> None:
+        call = self._call
+        call.response_id = call.response_id or chunk.id or None
+        call.response_model = call.response_model or chunk.model or None
+        call.service_tier = chunk.service_tier or call.service_tier
+        call.system_fingerprint = chunk.system_fingerprint or call.system_fingerprint
+        if call.response_id and call.response_model and not call.capture:
+            self.every = False
+
+    def _choice(self, choice: BareChoice | ChunkChoice) -> None:
+        index = choice.index or 0
+        if choice.finish_reason:
+            self._reasons[index] = choice.finish_reason
+        set_usage(choice.usage, self._call)  # Kimi's place for it
+        if isinstance(choice, ChunkChoice):
+            self._answers.setdefault(index, _Answer()).add(choice)
+
+
+class _Answer:
+    """One choice of a stream, put together from its deltas."""
+
+    def __init__(self) -> None:
+        self._role = "assistant"
+        self._text: list[str] = []
+        self._reasoning: list[str] = []
+        self._tools: dict[int, ToolCallDelta] = {}
+
+    def add(self, choice: ChunkChoice) -> None:
+        if choice.text:
+            self._text.append(choice.text)
+        delta = choice.delta
+        if delta is None:
+            return
+        self._role = delta.role or self._role
+        if isinstance(delta.content, str):
+            self._text.append(delta.content)
+        elif delta.content:
+            self._parts(delta.content)
+        if delta.refusal:
+            self._text.append(delta.refusal)
+        if thought := delta.reasoning_content or delta.reasoning:
+            self._reasoning.append(thought)
+        for call in delta.tool_calls or ():
+            self._tool(call)
+        if delta.function_call is not None:
+            self._tool(ToolCallDelta(index=0, function=delta.function_call))
+
+    def message(self, finish_reason: str | None) -> Message:
+        found: list[Message] = []
+        if self._reasoning:
+            found.append(parts.reasoning("".join(self._reasoning)))
+        if self._text:
+            found.append(parts.text("".join(self._text)))
+        for index in sorted(self._tools):
+            call = self._tools[index]
+            function = call.function or FunctionDelta()
+            found.append(parts.tool_call(call.id, function.name, function.arguments))
+        return parts.output(found, finish_reason, self._role)
+
+    def _parts(self, content: list[dict[str, Any]]) -> None:
+        for part in content_parts(content):
+            match part["type"]:
+                case "text":
+                    self._text.append(part["content"])
+                case "reasoning":
+                    self._reasoning.append(part["content"])
+
+    def _tool(self, delta: ToolCallDelta) -> None:
+        index = delta.index
+        if index is None:  # some vendors leave it out: a new id is a new call
+            index = len(self._tools) if delta.id or not self._tools else max(self._tools)
+        call = self._tools.setdefault(index, ToolCallDelta(function=FunctionDelta()))
+        call.id = call.id or delta.id
+        if delta.function is not None and call.function is not None:
+            call.function.name = call.function.name or delta.function.name
+            call.function.arguments = (call.function.arguments or "") + (delta.function.arguments or "")
+
+
+def input_message(item: dict[str, Any]) -> Message:
+    """A request's message: `system`, `developer`, `user`, `assistant`, `tool` or `function`."""
+    role = item.get("role")
+    if role in ("tool", "function"):
+        return parts.message("tool", [parts.tool_response(item.get("tool_call_id"), item.get("content"))])
+    return parts.message(role, message_parts(item), item.get("name"))
+
+
+def message_parts(item: dict[str, Any]) -> list[Message]:
+    """The parts of a message that may hold text, media, reasoning, a refusal and tool calls."""
+    found = []
+    if isinstance(thought := item.get("reasoning_content") or item.get("reasoning"), str):
+        found.append(parts.reasoning(thought))
+    found += content_parts(item.get("content"))
+    if isinstance(refusal := item.get("refusal"), str) and refusal:
+        found.append(parts.text(refusal))
+    for call in parts.items(item.get("tool_calls")):
+        function = call.get("function") or call.get("custom") or {}
+        arguments = function.get("arguments", function.get("input"))
+        found.append(parts.tool_call(call.get("id"), function.get("name"), arguments))
+    if isinstance(function := item.get("function_call"), dict):
+        found.append(parts.tool_call(None, function.get("name"), function.get("arguments")))
+    return found
+
+
+def content_parts(content: Any) -> list[Message]:
+    if isinstance(content, str):
+        return [parts.text(content)] if content else []
+    return [_content_part(item) for item in parts.items(content)]
+
+
+def _content_part(item: dict[str, Any]) -> Message:
+    match item.get("type"):
+        case "text" | "refusal":
+            return parts.text(item.get("text") or item.get("refusal") or "")
+        case "image_url":
+            image = item.get("image_url")
+            return parts.media("image", image.get("url") if isinstance(image, dict) else image)
+        case "input_audio":
+            audio = item.get("input_audio") or {}
+            return parts.blob("audio", audio.get("data"), f"audio/{audio['format']}" if "format" in audio else None)
+        case "file":
+            upload = item.get("file") or {}
+            if "file_id" in upload:
+                return parts.file("document", upload["file_id"])
+            return parts.media("document", upload.get("file_data"))
+        case "thinking":
+            inner = item.get("thinking")
+            return parts.reasoning(inner if isinstance(inner, str) else _joined(inner))
+        case _:
+            return parts.generic(item)
+
+
+def _joined(inner: Any) -> str:
+    return "".join(str(part.get("text", "")) for part in parts.items(inner))
+
+
+def tool_definitions(tools: Any) -> list[Message]:
+    """Function tools flattened, as the conventions want them; other kinds by type and name."""
+    return [found for item in parts.items(tools) if (found := _tool_definition(item))]
+
+
+def _tool_definition(item: dict[str, Any]) -> Message | None:
+    inner = item.get("function")
+    if isinstance(inner, dict):
+        return _definition(inner)
+    if item.get("type", "function") == "function":
+        return _definition(item)
+    return {"type": str(item.get("type")), "name": str(item.get("name") or item.get("type"))}
+
+
+def _definition(item: dict[str, Any]) -> Message | None:
+    return parts.function_definition(item.get("name"), item.get("description"), item.get("parameters"))
+
+
+def _output(choice: Choice) -> Message:
+    if bytes(choice.text):
+        return parts.output([parts.text(loads(choice.text) or "")], choice.finish_reason)
+    item = loads(choice.message)
+    found = message_parts(item) if isinstance(item, dict) else []
+    return parts.output(found, choice.finish_reason)
+
+
+OPENAI_CHAT = Format("openai.chat", "chat", "openai", fits, read_request, read_response, ChatStream)

@@ -1,0 +1,65 @@
+"""OpenAI embeddings: `POST …/embeddings`, JSON only. The vectors are never read."""
+
+from __future__ import annotations
+
+from msgspec import Raw, Struct
+
+from llmtrace_otel.wire.call import Call
+from llmtrace_otel.wire.decode import Reader
+from llmtrace_otel.wire.formats import Format
+from llmtrace_otel.wire.openai_chat import ChatStream
+from llmtrace_otel.wire.openai_usage import OpenAIUsage, set_usage
+
+
+class EmbeddingsRequest(Struct):
+    model: str | None = None
+    dimensions: int | None = None
+    encoding_format: str | None = None
+
+    def write(self, call: Call) -> None:
+        """The conventions give embeddings no messages."""
+
+
+class EmbeddingsResponse(Struct):
+    id: str | None = None
+    model: str | None = None
+    usage: OpenAIUsage | None = None
+
+
+class Shape(Struct):
+    model: Raw = Raw()
+    input: Raw = Raw()
+
+
+_read_request = Reader(EmbeddingsRequest)
+_read_response = Reader(EmbeddingsResponse)
+_read_shape = Reader(Shape)
+
+
+def fits(body: bytes) -> bool:
+    shape = _read_shape(body)
+    return shape is not None and bytes(shape.input)[:1] in (b'"', b"[") and bytes(shape.model)[:1] == b'"'
+
+
+def read_request(body: bytes, call: Call) -> EmbeddingsRequest | None:
+    request = _read_request(body)
+    if request is not None:
+        call.request_model = request.model or call.request_model
+        call.dimensions = request.dimensions
+        call.encoding_formats = [request.encoding_format] if request.encoding_format else None
+    return request
+
+
+def read_response(body: bytes, call: Call) -> None:
+    response = _read_response(body)
+    if response is None:
+        return
+    call.complete = True
+    call.response_id = response.id or None
+    call.response_model = response.model or None
+    set_usage(response.usage, call)
+    if call.usage is not None:
+        call.usage.output = None  # an embedding has no output tokens, though some vendors state a zero
+
+
+OPENAI_EMBEDDINGS = Format("openai.embeddings", "embeddings", "openai", fits, read_request, read_response, ChatStream)

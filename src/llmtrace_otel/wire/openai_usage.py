@@ -1,0 +1,89 @@
+"""Token usage as OpenAI's formats and their many relatives state it: two spellings, one meaning.
+
+Totals already include cached and reasoning tokens. Relatives put the cached tokens elsewhere (`cached_tokens`,
+`prompt_cache_hit_tokens`) and some state what the call cost: OpenRouter in USD, Perplexity as an object, xAI in ticks
+of 1e-10 USD.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from llmtrace_otel.wire.call import Call, Usage
+
+
+class InputDetails(Struct):
+    cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    audio_tokens: int | None = None
+
+
+class OutputDetails(Struct):
+    reasoning_tokens: int | None = None
+    audio_tokens: int | None = None
+
+
+class StatedCost(Struct):
+    total_cost: float | None = None
+
+
+class CostDetails(Struct):
+    upstream_inference_cost: float | None = None
+
+
+class OpenAIUsage(Struct):
+    """Both spellings: `prompt_tokens`/`completion_tokens` and `input_tokens`/`output_tokens`."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    prompt_tokens_details: InputDetails | None = None
+    completion_tokens_details: OutputDetails | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    input_tokens_details: InputDetails | None = None
+    output_tokens_details: OutputDetails | None = None
+    cached_tokens: int | None = None
+    prompt_cache_hit_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    cost: float | StatedCost | None = None
+    is_byok: bool | None = None
+    cost_details: CostDetails | None = None
+    cost_in_usd_ticks: int | None = None
+
+
+_NO_INPUT = InputDetails()
+_NO_OUTPUT = OutputDetails()
+
+
+def set_usage(stated: OpenAIUsage | None, call: Call) -> None:
+    """Puts stated usage and cost on the call; nothing stated changes nothing."""
+    if stated is None:
+        return
+    inputs = stated.prompt_tokens_details or stated.input_tokens_details or _NO_INPUT
+    outputs = stated.completion_tokens_details or stated.output_tokens_details or _NO_OUTPUT
+    usage = Usage(
+        input=_first(stated.prompt_tokens, stated.input_tokens),
+        output=_first(stated.completion_tokens, stated.output_tokens),
+        cache_read=_first(inputs.cached_tokens, _first(stated.cached_tokens, stated.prompt_cache_hit_tokens)),
+        cache_write=inputs.cache_write_tokens,
+        reasoning=_first(outputs.reasoning_tokens, stated.reasoning_tokens),
+        input_audio=inputs.audio_tokens,
+        output_audio=outputs.audio_tokens,
+    )
+    if usage.input is not None or usage.output is not None:
+        call.usage = usage
+    cost = _cost(stated)
+    if cost is not None:
+        call.stated_cost = cost
+
+
+def _cost(stated: OpenAIUsage) -> float | None:
+    if stated.cost_in_usd_ticks is not None:
+        return stated.cost_in_usd_ticks / 1e10
+    if isinstance(stated.cost, StatedCost):
+        return stated.cost.total_cost
+    return stated.cost
+
+
+def _first(one: int | None, other: int | None) -> int | None:
+    return other if one is None else one

@@ -1,0 +1,259 @@
+"""Who is spoken to, and in which format: the table of providers and the paths of LLM calls.
+
+A vendor is a row: its name in `gen_ai.provider.name`, its hosts, the id under which `genai-prices` knows it. A host is
+exact (`api.openai.com`), a suffix (`.openai.azure.com`) or, for servers that run on one's own machine, a loopback port
+(`:11434`). A call to a host of nobody's is recognised by its path and the shape of its body, and named after the
+product that a label of its host names (`http://vllm.internal/v1`), else after the vendor whose format it speaks.
+
+Recognition is cheap where it fails: a request that is no LLM call costs one look-up of its path's last segment.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+from urllib.parse import unquote, urlsplit
+
+from llmtrace_otel.wire.anthropic_messages import ANTHROPIC_COMPLETE, ANTHROPIC_MESSAGES
+from llmtrace_otel.wire.formats import Format
+from llmtrace_otel.wire.openai_chat import OPENAI_CHAT
+from llmtrace_otel.wire.openai_completions import OPENAI_COMPLETIONS
+from llmtrace_otel.wire.openai_embeddings import OPENAI_EMBEDDINGS
+from llmtrace_otel.wire.openai_responses import OPENAI_FETCH_RESPONSE, OPENAI_RESPONSES
+
+FORMATS: Mapping[str, Format] = {
+    found.name: found
+    for found in (
+        OPENAI_CHAT,
+        OPENAI_RESPONSES,
+        OPENAI_COMPLETIONS,
+        OPENAI_EMBEDDINGS,
+        ANTHROPIC_MESSAGES,
+        ANTHROPIC_COMPLETE,
+    )
+}
+
+
+class Provider(NamedTuple):
+    """One row: a vendor."""
+
+    name: str
+    hosts: tuple[str, ...] = ()
+    under: str = ""
+    """The start of the paths that are this vendor's, where several share a host."""
+    prices: str | None = None
+    """Its id in `genai-prices`, where that is known to it."""
+    paths: Mapping[str, Format] = {}
+    """Paths of its own, beyond those that all vendors share."""
+
+
+PROVIDERS = (
+    Provider("openai", ("api.openai.com", ".api.openai.com", "chatgpt.com"), prices="openai"),
+    Provider("anthropic", ("api.anthropic.com",), prices="anthropic"),
+    Provider("azure.ai.openai", (".openai.azure.com", ".cognitiveservices.azure.com"), prices="azure"),
+    Provider("azure.ai.openai", (".services.ai.azure.com",), under="/openai/", prices="azure"),
+    Provider("anthropic", (".services.ai.azure.com",), under="/anthropic/", prices="anthropic"),
+    Provider("azure.ai.inference", (".services.ai.azure.com", ".inference.ai.azure.com"), prices="azure"),
+    Provider("gcp.gemini", ("generativelanguage.googleapis.com",), under="/v1beta/openai/", prices="google"),
+    Provider("aws.bedrock", (".api.aws", ".amazonaws.com"), under="/openai/v1/", prices="aws"),
+    Provider("aws.bedrock", (".api.aws",), under="/v1/", prices="aws"),
+    Provider("mistral_ai", ("api.mistral.ai", "codestral.mistral.ai"), prices="mistral"),
+    Provider("groq", ("api.groq.com",), prices="groq"),
+    Provider("deepseek", ("api.deepseek.com",), prices="deepseek"),
+    Provider("x_ai", ("api.x.ai", ".api.x.ai"), prices="x-ai"),
+    Provider("openrouter", ("openrouter.ai",), prices="openrouter"),
+    Provider("perplexity", ("api.perplexity.ai",), prices="perplexity"),
+    Provider("together", ("api.together.ai", "api.together.xyz"), prices="together"),
+    Provider("fireworks", ("api.fireworks.ai",), prices="fireworks"),
+    Provider("huggingface", ("router.huggingface.co",), prices="huggingface_together"),
+    Provider("cerebras", ("api.cerebras.ai",), prices="cerebras"),
+    Provider("moonshot_ai", ("api.moonshot.ai", "api.moonshot.cn"), prices="moonshotai"),
+    Provider("novita", ("api.novita.ai",), prices="novita"),
+    Provider("cohere", ("api.cohere.com", "api.cohere.ai"), under="/compatibility/", prices="cohere"),
+    Provider("z_ai", ("api.z.ai",)),
+    Provider("dashscope", ("dashscope.aliyuncs.com", "dashscope-intl.aliyuncs.com")),
+    Provider("crusoe", ("api.inference.crusoecloud.com",)),
+    Provider("snowflake", (".snowflakecomputing.com",)),
+    Provider("heroku", (".inference.heroku.com",)),
+    Provider("writer", ("api.writer.com",), paths={"/v1/chat": OPENAI_CHAT}),
+    Provider("portkey", ("api.portkey.ai",)),
+    Provider("ollama", ("ollama.com", ":11434")),
+    Provider("vllm", (":8000",)),
+    Provider("lmstudio", (":1234",)),
+    Provider("litellm", (":4000",)),
+)
+
+SELF_HOSTED = ("gpustack", "litellm", "llamacpp", "lmstudio", "localai", "ollama", "sglang", "vllm")
+"""Products that people run on hosts named after them."""
+
+_LOOPBACK = ("localhost", "127.0.0.1", "::1", "[::1]", "0.0.0.0")  # noqa: S104 - compared with, never bound
+
+_SHARED_PATHS: Mapping[str, tuple[tuple[str, Format], ...]] = {
+    "completions": (
+        ("/chat/completions", OPENAI_CHAT),
+        ("/fim/completions", OPENAI_CHAT),
+        ("/agents/completions", OPENAI_CHAT),
+        ("/completions", OPENAI_COMPLETIONS),
+    ),
+    "responses": (("/responses", OPENAI_RESPONSES),),
+    "embeddings": (("/embeddings", OPENAI_EMBEDDINGS),),
+    "messages": (("/v1/messages", ANTHROPIC_MESSAGES),),
+    "complete": (("/v1/complete", ANTHROPIC_COMPLETE),),
+}
+_TELLING_PATHS = ("/chat/completions", "/v1/messages")
+"""Paths that nothing else uses: enough for an unknown host when the body cannot be seen."""
+_FETCH = re.compile(r"/responses/([A-Za-z0-9_-]+)$")
+_DEPLOYMENT = re.compile(r"/deployments/([^/]+)/")
+
+
+class Match(NamedTuple):
+    """A request that is, or on an unknown host looks like, an LLM call."""
+
+    provider: str
+    format: Format
+    known: bool
+    """Whether the host is in the table; if not, the request's body has the last word."""
+    model: str | None = None
+    """The model, or deployment, that the path names."""
+    response_id: str | None = None
+
+
+class _Registered(NamedTuple):
+    provider: Provider
+    port: int | None
+    patterns: tuple[re.Pattern[str], ...]
+    format: Format | None
+
+
+class Providers:
+    """The table of providers, and the rows that a user adds. Each object has its own."""
+
+    def __init__(self) -> None:
+        self._registered: dict[str, list[_Registered]] = {}
+        self._exact: dict[str, list[Provider]] = {}
+        self._suffixes: list[tuple[str, Provider]] = []
+        for provider in PROVIDERS:
+            for host in provider.hosts:
+                if host.startswith("."):
+                    self._suffixes.append((host, provider))
+                else:
+                    self._exact.setdefault(host, []).append(provider)
+
+    def register_provider(
+        self, name: str, base_url: str, path_patterns: Iterable[str] = (), *, wire_format: str | None = None
+    ) -> None:
+        """Adds a provider of one's own: a gateway, a company's proxy, a server with paths of its own.
+
+        Args:
+            name: What `gen_ai.provider.name` will say.
+            base_url: Where it is, such as `http://llm.corp.example:8080/api`. The host and a given port must match.
+            path_patterns: Shell-style patterns of the paths of LLM calls (`/custom/llm/*/respond`), matched below the
+                base URL's path as well as from the root. Without any, the paths that all vendors share count.
+            wire_format: The wire format, a key of `FORMATS`; told by the request's body when left out.
+
+        Raises:
+            ValueError: the base URL has no host, or there is no such format.
+        """
+        url = urlsplit(base_url)
+        if not url.hostname:
+            raise ValueError(
+                f"register_provider: {base_url!r} has no host; give a full URL such as 'https://llm.example.com/v1'"
+            )
+        if wire_format is not None and wire_format not in FORMATS:
+            raise ValueError(
+                f"register_provider: no wire format {wire_format!r}; there are {', '.join(sorted(FORMATS))}"
+            )
+        prefix = url.path.rstrip("/")
+        patterns = [prefix_ + pattern for pattern in path_patterns for prefix_ in dict.fromkeys((prefix, ""))]
+        row = _Registered(
+            Provider(name, under="" if patterns else prefix),
+            url.port,
+            tuple(re.compile(fnmatch.translate(pattern)) for pattern in patterns),
+            FORMATS[wire_format] if wire_format else None,
+        )
+        self._registered.setdefault(url.hostname, []).append(row)
+
+    def find(self, method: str, host: str, port: int | None, path: str, body: bytes | None = None) -> Match | None:
+        """What an HTTP request is, by its method, host, port and path; `None` when it is no LLM call.
+
+        `body` is looked at only to tell the format of a registered path, and to confirm a call to an unknown host.
+        """
+        if self._registered and host in self._registered and (match := self._own(method, host, port, path, body)):
+            return match
+        if method == "POST":
+            shared = _SHARED_PATHS.get(path[path.rfind("/") + 1 :])
+            if shared is not None:
+                for suffix, found in shared:
+                    if path.endswith(suffix):
+                        return self._post(host, port, path, suffix, found, body)
+            if host in self._exact:
+                for provider in self._exact[host]:
+                    if path in provider.paths:
+                        return Match(provider.name, provider.paths[path], known=True)
+        elif method == "GET" and "/responses/" in path:
+            return self._fetch(host, port, path)
+        return None
+
+    def _post(
+        self, host: str, port: int | None, path: str, suffix: str, found: Format, body: bytes | None
+    ) -> Match | None:
+        provider = self.provider(host, port, path)
+        if provider is not None:
+            deployment = _DEPLOYMENT.search(path) if "/deployments/" in path else None
+            return Match(provider.name, found, known=True, model=unquote(deployment[1]) if deployment else None)
+        if suffix in _TELLING_PATHS if body is None else found.fits(body):
+            return Match(self_hosted(host) or found.provider, found, known=False)
+        return None
+
+    def _fetch(self, host: str, port: int | None, path: str) -> Match | None:
+        if (fetched := _FETCH.search(path)) is None:
+            return None
+        provider = self.provider(host, port, path)
+        if provider is None and not fetched[1].startswith("resp_"):
+            return None
+        name = provider.name if provider else OPENAI_FETCH_RESPONSE.provider
+        return Match(name, OPENAI_FETCH_RESPONSE, known=provider is not None, response_id=fetched[1])
+
+    def _own(self, method: str, host: str, port: int | None, path: str, body: bytes | None) -> Match | None:
+        for row in self._registered[host]:
+            if method != "POST" or (row.port is not None and row.port != port):
+                continue
+            if any(pattern.match(path) for pattern in row.patterns):
+                return Match(row.provider.name, row.format or told_by(body) or OPENAI_CHAT, known=True)
+            if not row.patterns and path.startswith(row.provider.under):
+                for suffix, found in _SHARED_PATHS.get(path.rpartition("/")[2], ()):
+                    if path.endswith(suffix):
+                        return Match(row.provider.name, row.format or found, known=True)
+        return None
+
+    def provider(self, host: str, port: int | None, path: str) -> Provider | None:
+        """The row that a host belongs to; loopback hosts belong to nobody but for well-known ports."""
+        rows = self._exact.get(host)
+        if rows is None and host in _LOOPBACK:
+            rows = self._exact.get(f":{port}", [])
+        for row in rows if rows is not None else self._by_suffix(host):
+            if path.lstrip("/").startswith(row.under.lstrip("/")):
+                return row
+        return None
+
+    def _by_suffix(self, host: str) -> list[Provider]:
+        return [provider for suffix, provider in self._suffixes if host.endswith(suffix)]
+
+
+DEFAULT = Providers()
+register_provider = DEFAULT.register_provider
+
+
+def told_by(body: bytes | None) -> Format | None:
+    """The format whose shape a request body has."""
+    if body is None:
+        return None
+    return next((found for found in FORMATS.values() if found.fits(body)), None)
+
+
+def self_hosted(host: str) -> str | None:
+    """The product that a label of the host names, such as `vllm` in `vllm-1.internal`."""
+    labels = re.split(r"[.\-]", host)
+    return next((product for product in SELF_HOSTED if product in labels), None)
