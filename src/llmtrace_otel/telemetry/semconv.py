@@ -108,11 +108,11 @@ METRIC_DURATION: Final = "gen_ai.client.operation.duration" if _OLD else "gen_ai
 METRIC_TIME_TO_FIRST_CHUNK: Final = (
     "gen_ai.client.operation.time_to_first_chunk" if _OLD else "gen_ai.client.inference.time_to_first_chunk"
 )
-METRIC_TOKEN_USAGE_OLD: Final = "gen_ai.client.token.usage"
+METRIC_TOKEN_USAGE_OLD: Final = "gen_ai.client.token.usage"  # noqa: S105
 METRIC_INPUT_TOKENS: Final = "gen_ai.client.inference.operation.input_tokens"
 METRIC_OUTPUT_TOKENS: Final = "gen_ai.client.inference.operation.output_tokens"
 METRIC_AGENT_DURATION: Final = "gen_ai.invoke_agent.duration"
 METRIC_TOOL_DURATION: Final = "gen_ai.execute_tool.duration"
 METRIC_WORKFLOW_DURATION: Final = "gen_ai.workflow.duration" if _OLD else "gen_ai.invoke_workflow.duration"
-TOKEN_TYPE: Final = "gen_ai.token.type"
-TOKEN_MODALITY: Final = "gen_ai.token.modality"
+TOKEN_TYPE: Final = "gen_ai.token.type"  # noqa: S105
+TOKEN_MODALITY: Final = "gen_ai.token.modality"  # noqa: S105

@@ -78,6 +78,10 @@ class Call(Struct):
     attempts: int = 1
     complete: bool = False
     """The answer arrived whole: its terminal event or the end of its JSON body was seen."""
+    unreadable: str | None = None
+    """Why the answer could not be read, in a few words."""
+    keys_seen: list[str] | None = None
+    """The top-level keys of a JSON answer that has no usage."""
 
     capture: bool = False
     """Whether the messages below are wanted; off by default, and then they are never built."""

@@ -1,7 +1,7 @@
 """A provider's error, in each of the shapes that providers use.
 
-`{"error": {"type", "code", "status", "message"}}`, `{"error": "text"}`, `{"message", "code"}`, `{"detail"}`: the first of
-type, code and status that says something names the error; where none does, the HTTP status is its name.
+`{"error": {"type", "code", "status", "message"}}`, `{"error": "text"}`, `{"message", "code"}`, `{"detail"}`: the first
+of type, code and status that says something names the error; where none does, the HTTP status is its name.
 """
 
 from __future__ import annotations

@@ -15,8 +15,6 @@ errors come as JSON everywhere.
 
 from __future__ import annotations
 
-import logging
-import zlib
 from collections.abc import Mapping
 from time import time_ns
 from typing import Any
@@ -30,9 +28,10 @@ from llmtrace_otel.wire.formats import Content, StreamReader
 from llmtrace_otel.wire.framing import SSE
 from llmtrace_otel.wire.providers import DEFAULT, Match, Providers
 
-_log = logging.getLogger("llmtrace_otel")
 _LARGEST_BODY = 64 * 1024 * 1024
 """Bytes of a JSON answer that are held; a larger one goes unread."""
+_OPENAI = ("openai", "azure.ai.openai")
+"""Whose services have an `openai.api.type`; others only speak the format."""
 _NO_HEADERS: Mapping[str, str] = {}
 
 
@@ -107,8 +106,7 @@ class Exchange:
             if not self._match.known:
                 self._told_by(headers)
         except UnknownCoding as missing:
-            self.closed = True
-            _log.warning("llmtrace: cannot read %r answers of %s", str(missing), self.call.server_address)
+            self._give_up("content coding that nothing here can undo", missing)
 
     def feed(self, chunk: bytes) -> None:
         """A piece of the body, as it came over the wire."""
@@ -119,7 +117,7 @@ class Exchange:
         if self._decoder is not None:
             try:
                 chunk = self._decoder.decompress(chunk)
-            except (zlib.error, Exception) as error:  # each library has an error of its own
+            except Exception as error:  # each library has an error of its own
                 self._give_up("undecodable body", error)
                 return
         if self._sse is not None:
@@ -154,6 +152,8 @@ class Exchange:
     def _read_request(self, body: bytes) -> None:
         try:
             self._content = self._match.format.read_request(body, self.call)
+            if self.call.provider not in _OPENAI:
+                self.call.api_type = None
         except Exception as error:
             self._give_up("unexpected request", error)
 
@@ -173,6 +173,7 @@ class Exchange:
         else:
             self._body.clear()
             self.closed = True
+            self.call.unreadable = f"over {_LARGEST_BODY >> 20} MiB"
 
     def _is_stream(self, chunk: bytes) -> bool:
         status = self.call.http_status or 200
@@ -198,10 +199,14 @@ class Exchange:
             read_error(body, call)
             return
         self._match.format.read_response(body, call)
+        if not call.complete:
+            call.unreadable = "not JSON of the format that its request has"
+        elif call.usage is None:
+            call.keys_seen = keys_of(body)
 
     def _give_up(self, what: str, error: Exception) -> None:
         self.closed = True
-        _log.debug("llmtrace: %s of %s: %r", what, self.call.server_address, error)
+        self.call.unreadable = f"{what}: {error}"
 
 
 def type_name(error: BaseException) -> str:

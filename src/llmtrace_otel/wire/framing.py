@@ -8,7 +8,10 @@ optional, comments and unknown fields are skipped. Source: the HTML standard, "S
 
 from __future__ import annotations
 
+import logging
 from typing import Protocol
+
+_log = logging.getLogger("llmtrace_otel")
 
 _LOOK_AFTER = 16 * 1024
 """Bytes that are collected before a look. Small enough to stay flat in memory, large enough to be rare."""
@@ -82,7 +85,10 @@ class SSE:
     def _event(self, event: bytes) -> None:
         data = data_of(event)
         if data:
-            self._reader.event(data)
+            try:
+                self._reader.event(data)
+            except Exception:  # an event of a surprising shape loses itself, not the stream
+                _log.debug("llmtrace: an event could not be read", exc_info=True)
 
 
 def marked(text: bytes, at: int, marks: tuple[bytes, ...]) -> list[tuple[int, int]]:

@@ -134,6 +134,7 @@ class Providers:
         self._registered: dict[str, list[_Registered]] = {}
         self._exact: dict[str, list[Provider]] = {}
         self._suffixes: list[tuple[str, Provider]] = []
+        self._own_paths = {host for provider in PROVIDERS if provider.paths for host in provider.hosts}
         for provider in PROVIDERS:
             for host in provider.hosts:
                 if host.startswith("."):
@@ -175,6 +176,12 @@ class Providers:
         )
         self._registered.setdefault(url.hostname, []).append(row)
 
+    def may_match(self, method: str, host: str, path: str) -> bool:
+        """Whether a request may be an LLM call, told without its body: the cheap question that most requests fail."""
+        if method == "POST":
+            return path[path.rfind("/") + 1 :] in _SHARED_PATHS or host in self._registered or host in self._own_paths
+        return method == "GET" and "/responses/" in path
+
     def find(self, method: str, host: str, port: int | None, path: str, body: bytes | None = None) -> Match | None:
         """What an HTTP request is, by its method, host, port and path; `None` when it is no LLM call.
 
@@ -188,7 +195,7 @@ class Providers:
                 for suffix, found in shared:
                     if path.endswith(suffix):
                         return self._post(host, port, path, suffix, found, body)
-            if host in self._exact:
+            if host in self._own_paths:
                 for provider in self._exact[host]:
                     if path in provider.paths:
                         return Match(provider.name, provider.paths[path], known=True)

@@ -1,0 +1,94 @@
+"""One HTTP attempt of a logical call, and the span that its attempts share.
+
+    observation = Observation.start(recorder, exchange)
+    observation.head(status, headers)
+    observation.feed(chunk) … observation.end()        or  .body(whole)  or  .fail(error)  or  .abandon()
+
+Nothing here raises. Whoever carries the bytes (httpx, later a proxy) drives it; the first of `end`, `body`, `fail` and
+`abandon` counts.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+
+from opentelemetry.trace import Span
+
+from llmtrace_otel.instrument import retries
+from llmtrace_otel.telemetry.spans import CallSpan, Recorder
+from llmtrace_otel.wire.exchange import Exchange
+
+_log = logging.getLogger("llmtrace_otel")
+
+
+class Observation:
+    """Tells an exchange what happens, and ends the call's span when nothing more can happen."""
+
+    __slots__ = ("_done", "_exchange", "_logical", "_span", "feed")
+
+    feed: Callable[[bytes], None]
+    """Takes a piece of the body, as it came over the wire."""
+
+    def __init__(self, exchange: Exchange, span: CallSpan, logical: retries.LogicalCall | None) -> None:
+        self._exchange = exchange
+        self._span = span
+        self._logical = logical
+        self._done = False
+        self.feed = exchange.feed
+
+    @classmethod
+    def start(cls, recorder: Recorder, exchange: Exchange) -> Observation:
+        """Starts a span for the exchange, or joins it to the failed attempt before it."""
+        logical = retries.current()
+        earlier = logical.take() if logical is not None else None
+        if earlier is not None:
+            exchange.call.start_ns = earlier.call.start_ns
+            exchange.call.attempts = earlier.call.attempts + 1
+            earlier.call = exchange.call
+            return cls(exchange, earlier, logical)
+        return cls(exchange, recorder.start(exchange.call), logical)
+
+    @property
+    def span(self) -> Span:
+        return self._span.span
+
+    def head(self, status: int, headers: Mapping[str, str], *, decoded: bool = False) -> None:
+        """The head of the answer has come."""
+        self._exchange.response(status, headers, decoded=decoded)
+
+    def body(self, whole: bytes) -> None:
+        """The whole body has come at once."""
+        self._exchange.feed(whole)
+        self.end()
+
+    def end(self) -> None:
+        """The body has come to its end."""
+        if not self._done:
+            self._exchange.end()
+            self._finish()
+
+    def abandon(self) -> None:
+        """The reader has stopped, or never started, to read the body."""
+        if not self._done:
+            self._exchange.abandon()
+            self._finish()
+
+    def fail(self, error: BaseException) -> None:
+        """The attempt broke; what only ends a task or a program is the caller's choice, and no error of the call."""
+        if self._done:
+            return
+        if isinstance(error, Exception):
+            self._exchange.fail(error)
+        else:
+            self._exchange.abandon()
+        self._finish()
+
+    def _finish(self) -> None:
+        self._done = True
+        call = self._exchange.call
+        if call.error_type is not None and self._logical is not None and self._logical.hold(self._span):
+            return  # the SDK may try again
+        if call.capture:
+            self._exchange.write_content()
+        self._span.end()

@@ -1,0 +1,93 @@
+"""The SDKs' retry loops: all attempts of one SDK call belong to one span.
+
+The SDKs that are generated alike (`SyncAPIClient.request`, `AsyncAPIClient.request` in `_base_client`) send attempt
+after attempt from one loop. While it runs, a failed attempt's span is held instead of ended; the next attempt takes it
+over, and when the loop gives up, it ends with the last error.
+"""
+
+from __future__ import annotations
+
+import functools
+from contextvars import ContextVar
+from typing import Any
+
+from llmtrace_otel.telemetry.spans import CallSpan
+
+SDKS = (
+    "openai._base_client",
+    "anthropic._base_client",
+    "groq._base_client",
+    "together._base_client",
+    "cerebras.cloud.sdk._base_client",
+    "writerai._base_client",
+)
+"""The modules that hold such a loop."""
+
+
+class LogicalCall:
+    """One run of an SDK's request loop."""
+
+    __slots__ = ("_held", "_over")
+
+    def __init__(self) -> None:
+        self._held: CallSpan | None = None
+        self._over = False
+
+    def hold(self, span: CallSpan) -> bool:
+        """Keeps the span of a failed attempt for the next one; refuses when the loop is over."""
+        if self._over:
+            return False
+        self._held = span
+        return True
+
+    def take(self) -> CallSpan | None:
+        """The span of the failed attempt before, if there was one."""
+        held, self._held = self._held, None
+        return held
+
+    def close(self) -> None:
+        """The loop is over: a span still held ends with its last attempt's error."""
+        self._over = True
+        held = self.take()
+        if held is not None:
+            held.end()
+
+
+_current: ContextVar[LogicalCall | None] = ContextVar("llmtrace_logical_call", default=None)
+
+
+def current() -> LogicalCall | None:
+    """The SDK call that is running here, if any."""
+    return _current.get()
+
+
+def one_call(original: Any) -> Any:
+    """Wraps a request loop."""
+
+    @functools.wraps(original)
+    def request(*args: Any, **kwargs: Any) -> Any:
+        logical = LogicalCall()
+        token = _current.set(logical)
+        try:
+            return original(*args, **kwargs)
+        finally:
+            _current.reset(token)
+            logical.close()
+
+    return request
+
+
+def one_call_async(original: Any) -> Any:
+    """Wraps an asynchronous request loop."""
+
+    @functools.wraps(original)
+    async def request(*args: Any, **kwargs: Any) -> Any:
+        logical = LogicalCall()
+        token = _current.set(logical)
+        try:
+            return await original(*args, **kwargs)
+        finally:
+            _current.reset(token)
+            logical.close()
+
+    return request

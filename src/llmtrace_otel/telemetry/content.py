@@ -1,0 +1,143 @@
+"""Whether message content is recorded, and what happens to it before it leaves: redaction, then JSON.
+
+Content is off unless `OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT` says otherwise: `SPAN_ONLY`, `EVENT_ONLY` or
+`SPAN_AND_EVENT`, in any case; `true`, which older instrumentations used, means `SPAN_ONLY`. One redaction function, set
+by `set_redaction` or named by `LLMTRACE_REDACT=module:function`, sees every string of content, and every error
+message, before anything is exported. Where it fails, the content is left out rather than sent unredacted.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import logging
+import os
+from collections.abc import Callable
+from enum import Enum
+from functools import cache
+from typing import Any
+
+import msgspec
+
+_log = logging.getLogger("llmtrace_otel")
+
+Redaction = Callable[[str], str]
+
+MODE_VARIABLE = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
+REDACTION_VARIABLE = "LLMTRACE_REDACT"
+WITHHELD = "[withheld: the redaction function failed]"
+
+
+class Mode(Enum):
+    """Where content goes."""
+
+    NO_CONTENT = 0
+    SPAN_ONLY = 1
+    EVENT_ONLY = 2
+    SPAN_AND_EVENT = 3
+
+
+@cache
+def mode() -> Mode:
+    """The mode that the environment asks for, read once; `refresh` forgets it."""
+    asked = os.environ.get(MODE_VARIABLE, "").strip().upper()
+    if asked in ("", "FALSE", "0"):
+        return Mode.NO_CONTENT
+    if asked in ("TRUE", "1"):
+        return Mode.SPAN_ONLY
+    if asked in Mode.__members__:
+        return Mode[asked]
+    _log.warning(
+        "llmtrace: %s=%s is none of %s; content is not captured", MODE_VARIABLE, asked, ", ".join(Mode.__members__)
+    )
+    return Mode.NO_CONTENT
+
+
+def refresh() -> None:
+    """Forgets what the environment said, so that it is asked again."""
+    mode.cache_clear()
+    _named_redaction.cache_clear()
+
+
+def on_spans() -> bool:
+    """Whether spans carry content."""
+    return mode() in (Mode.SPAN_ONLY, Mode.SPAN_AND_EVENT)
+
+
+def on_events() -> bool:
+    """Whether events carry content."""
+    return mode() in (Mode.EVENT_ONLY, Mode.SPAN_AND_EVENT)
+
+
+_redaction: Redaction | None = None
+
+
+def set_redaction(redaction: Redaction | None) -> None:
+    """Sets the function through which every string of content goes before it is exported.
+
+    Args:
+        redaction: Takes a string and returns what may be exported of it. `None` removes it. It wins over
+            `LLMTRACE_REDACT`. An exception that it raises withholds that content and is logged once.
+    """
+    global _redaction
+    _redaction = redaction
+
+
+@cache
+def _named_redaction() -> Redaction | None:
+    name = os.environ.get(REDACTION_VARIABLE, "").strip()
+    if not name:
+        return None
+    module, _, attribute = name.partition(":")
+    try:
+        found: Redaction = getattr(importlib.import_module(module), attribute)
+    except Exception as error:
+        _log.warning("llmtrace: %s=%s cannot be loaded (%r): content is withheld", REDACTION_VARIABLE, name, error)
+        return _withhold
+    return found
+
+
+def _withhold(_: str) -> str:
+    return WITHHELD
+
+
+@cache
+def _say_once(error: str) -> None:
+    _log.warning("llmtrace: the redaction function failed (%s): that content is withheld", error)
+
+
+def redacted(value: Any) -> Any:
+    """`value` with every string in it redacted; keys stay. Never raises."""
+    redaction = _redaction or _named_redaction()
+    if redaction is None:
+        return value
+    try:
+        return _walk(value, redaction)
+    except Exception as error:
+        _say_once(repr(error))
+        return WITHHELD
+
+
+def _walk(value: Any, redaction: Redaction) -> Any:
+    if isinstance(value, str):
+        return redaction(value)
+    if isinstance(value, dict):
+        return {key: item if key in ("type", "role") else _walk(item, redaction) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_walk(item, redaction) for item in value]
+    return value
+
+
+def to_json(value: Any) -> str:
+    """`value`, redacted, as compact JSON; what JSON cannot hold becomes its `str`. Never raises."""
+    return _encode(redacted(value))
+
+
+def _encode(value: Any) -> str:
+    try:
+        return msgspec.json.encode(value, enc_hook=str).decode()
+    except Exception:  # lone surrogates, exotic keys
+        try:
+            return json.dumps(value, default=str, skipkeys=True)
+        except Exception as error:
+            return json.dumps(f"[not serialisable: {type(error).__name__}]")
