@@ -1,0 +1,1 @@
+"""Recorded exchanges with providers, replayed; `LLMTRACE_CORPUS` says where they are."""
