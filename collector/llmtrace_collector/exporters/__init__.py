@@ -1,0 +1,1 @@
+"""Where spans go: one module per exporter of the configuration."""
