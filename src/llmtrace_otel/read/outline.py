@@ -1,0 +1,112 @@
+"""A trace as rows to print: what stands on each line, before colours and columns.
+
+Siblings that say nothing new are folded: consecutive calls of one tool with one outcome are a single row, `search ×11`,
+unless something worth a row of its own (anything but an HTTP request) happened inside.
+"""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from llmtrace_otel.read.span import EXECUTABLE_NAME, HTTP_METHOD
+from llmtrace_otel.read.text import clean
+from llmtrace_otel.telemetry import semconv
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from llmtrace_otel.read.span import Span
+    from llmtrace_otel.read.tree import Node, Trace
+
+MAX_INDENT: Final = 30  # characters; deeper levels are drawn at this one
+BELOW: Final = {"": "", "├─ ": "│  ", "└─ ": "   "}  # a row's branch → what its children's rows begin with
+
+NAMED_BY: Final = {
+    "agent": semconv.AGENT_NAME,
+    "workflow": semconv.WORKFLOW_NAME,
+    "tool": semconv.TOOL_NAME,
+    "process": EXECUTABLE_NAME,
+}
+
+
+class Row(NamedTuple):
+    """One line: the tree's branches, what it says, and the node it stands for, or several folded into one."""
+
+    branches: str
+    nodes: list[Node]
+
+    @property
+    def span(self) -> Span:
+        return self.nodes[0].span
+
+    @property
+    def label(self) -> str:
+        return label(self.span)
+
+    @property
+    def notes(self) -> list[str]:
+        """What is unusual about it."""
+        return notes(self.nodes[0]) if len(self.nodes) == 1 else [f"×{len(self.nodes)}", *notes(self.nodes[0])]
+
+
+def rows(trace: Trace, *, fold: bool = True) -> Iterator[Row]:
+    """The rows of a trace from top to bottom."""
+    stack = _branched(trace.roots, "", fold=fold, roots=True)
+    while stack:
+        lead, branch, nodes = stack.pop()
+        yield Row(lead + branch, nodes)
+        if len(nodes) == 1:
+            lead = (lead + BELOW[branch])[:MAX_INDENT]
+            stack += _branched(nodes[0].children, lead, fold=fold)
+
+
+def _branched(siblings: list[Node], lead: str, *, fold: bool, roots: bool = False) -> list[tuple[str, str, list[Node]]]:
+    """The siblings' rows to come, the last one first."""
+    groups = _folded(siblings) if fold else [[node] for node in siblings]
+    branches = [""] * len(groups) if roots else ["├─ "] * (len(groups) - 1) + ["└─ "]
+    return [(lead, branch, nodes) for branch, nodes in zip(branches, groups, strict=False)][::-1]
+
+
+def _folded(siblings: list[Node]) -> list[list[Node]]:
+    return [list(group) for _, group in groupby(siblings, key=_fold_key)]
+
+
+def _fold_key(node: Node) -> object:
+    """Equal for siblings that may share a row; the node itself, equal to nothing else, for one that may not."""
+    plain = all(child.span.kind_of == "http" and not child.children for child in node.children)
+    return (label(node.span), *notes(node)) if node.span.kind_of == "tool" and plain else node
+
+
+def label(span: Span) -> str:
+    """Kind and name, printable: `agent planner`, `llm gpt-5-mini`, `http GET api.example.com 200`."""
+    kind = span.kind_of
+    if kind == "span":
+        return clean(span.name) or "span"
+    if kind == "http":
+        return clean(f"http {_request(span)}")
+    named = span.text(NAMED_BY[kind]) if kind in NAMED_BY else span.model
+    return clean(f"{kind} {named or span.name}")
+
+
+def _request(span: Span) -> str:
+    parts = (span.text(HTTP_METHOD), span.text(semconv.SERVER_ADDRESS), span.count(semconv.HTTP_STATUS))
+    return " ".join(str(part) for part in parts if part is not None) or span.name
+
+
+def notes(node: Node) -> list[str]:
+    """What is unusual about a span: its error, a cut stream, a cached answer, a missing end or parent."""
+    span = node.span
+    unusual = {
+        f"✗ {short_error(span)}": span.error is not None,
+        "✂ incomplete": span.incomplete,
+        "cache hit": span.cache_hit,
+        "… unfinished": not span.end,
+        "(parent missing)": node.orphan,
+    }
+    return [note for note, holds in unusual.items() if holds]
+
+
+def short_error(span: Span) -> str:
+    """`openai.RateLimitError` → `RateLimitError`; codes such as `429` stay."""
+    return clean((span.error or "").rpartition(".")[2] or span.error or "", 40)
