@@ -4,8 +4,8 @@
     python benchmarks/overhead.py plain stream         some of them
     python benchmarks/overhead.py --seconds            CPU time only, without valgrind
 
-Instructions are counted with valgrind's callgrind where it is installed: a process makes N calls, another 2 N, and the
-difference is what N calls cost, start-up and imports left out. CPU time is measured in interleaved processes (A B C A B C …);
+Instructions are counted with valgrind's callgrind where it is installed, from the end of the warm-up on: a process makes
+N calls, another 2 N, and the difference is what N calls cost. CPU time is measured in interleaved processes (A B C A B C …);
 the median is shown, with its range. A machine's noise is in the seconds, not in the instructions.
 """
 
@@ -49,9 +49,13 @@ def instructions(workload: str, variant: str) -> float:
 
 
 def _counted(workload: str, variant: str, calls: int) -> int:
-    valgrind = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"]
+    valgrind = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", "--instr-atstart=no"]
     run = subprocess.run(
-        valgrind + child(workload, variant, calls), check=True, capture_output=True, text=True, env=environment()
+        valgrind + child(workload, variant, calls),
+        check=True,
+        capture_output=True,
+        text=True,
+        env={**environment(), "CALLGRIND": "1"},
     )
     counted = re.search(r"Collected : (\d+)", run.stderr)
     if counted is None:

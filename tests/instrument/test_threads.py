@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from opentelemetry import baggage, context
 
+from llmtrace_otel import session
 from llmtrace_otel.instrument.threads import ThreadsInstrumentor
-from llmtrace_otel.session import session
 
 
 @pytest.fixture

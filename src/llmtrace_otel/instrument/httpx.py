@@ -123,7 +123,7 @@ class _Wrappers:
                 port,
                 path,
                 _visible_body(request),
-                query=url.query.decode("ascii", "replace"),
+                query="" if method == "POST" else url.query.decode("ascii", "replace"),
                 headers=request.headers,
                 providers=self._providers,
                 capture=content.mode() is not content.Mode.NO_CONTENT,

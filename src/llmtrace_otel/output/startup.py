@@ -84,7 +84,7 @@ def default_variables(environ: Mapping[str, str]) -> dict[str, str]:
     if OUTPUT not in given or any(name.startswith(OTLP) for name in given):
         defaults[EXPORTERS["TRACES"]] = "otlp"
     for signal in ("METRICS", "LOGS"):
-        if given & {f"{OTLP}ENDPOINT", f"{OTLP}{signal}_ENDPOINT"}:
+        if f"{OTLP}{signal}_ENDPOINT" in given:  # the general endpoint asks for traces, which all collectors take
             defaults[EXPORTERS[signal]] = "otlp"
     if not any("otlp_proto_" in environ.get(name, "") for name in EXPORTERS.values()):
         defaults[f"{OTLP}PROTOCOL"] = "http/protobuf"
@@ -182,6 +182,6 @@ def attach_environment() -> None:
     callers = W3CBaggagePropagator().extract(carrier, TraceContextTextMapPropagator().extract(carrier))
     context.attach(callers)
     if baggage.get_all(callers):
-        from llmtrace_otel.session import stamp_spans
+        from llmtrace_otel.attribution.stamping import stamp_spans
 
         stamp_spans()

@@ -5,14 +5,16 @@ model on the day of the call, at the service tier that served it. A price that i
 the cost of a call without usage is unknown too.
 
 `genai-prices` takes a while to import, so a thread loads it while the first call is with its provider. Its own
-calculation takes as long as several spans; the rates of a model are looked up once per day and tier, then multiplied.
+calculation takes as long as several spans; a model's prices are looked up once per day and tier, turned into whole
+numbers, and then multiplied.
 """
 
 from __future__ import annotations
 
 import os
 import threading
-from datetime import UTC, date, datetime
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -22,7 +24,8 @@ from llmtrace_otel.wire.providers import PROVIDERS
 
 ACTUAL, ESTIMATED, INCLUDED, UNKNOWN = "actual", "estimated", "included", "unknown"
 _SUBSCRIPTION_HOSTS = ("chatgpt.com",)
-_PRICES = {provider.name: provider.prices for provider in PROVIDERS if provider.prices}
+_PRICES: Mapping[str, str] = {provider.name: provider.prices for provider in PROVIDERS if provider.prices}
+_DAY_NS = 86_400_000_000_000
 
 
 class Cost(NamedTuple):
@@ -34,11 +37,8 @@ class Cost(NamedTuple):
     pricing_version: str | None = None
 
 
-def load() -> None:
-    """Starts loading the prices in the background; only the first call of the process does anything."""
-    if not _loading.is_set():
-        _loading.set()
-        threading.Thread(target=_tables, name="llmtrace-prices", daemon=True).start()
+_UNKNOWN = Cost(None, UNKNOWN)
+_INCLUDED = Cost(None, INCLUDED)
 
 
 def cost_of(call: Call) -> Cost | None:
@@ -47,92 +47,85 @@ def cost_of(call: Call) -> Cost | None:
         return Cost(call.stated_cost, ACTUAL, "provider_response")
     usage = call.usage
     if usage is None:
-        return None if call.error_type or call.operation == "fetch_response" else Cost(None, UNKNOWN)
+        return None if call.error_type or call.operation == "fetch_response" else _UNKNOWN
     if call.server_address in _SUBSCRIPTION_HOSTS:
-        return Cost(None, INCLUDED)
-    return _estimate(call, usage) or Cost(None, UNKNOWN)
+        return _INCLUDED
+    day, model = call.start_ns // _DAY_NS, call.response_model or call.request_model
+    price = _price(call.provider, model, call.service_tier, day)
+    if price is None and call.response_model:  # an alias may be priced where its dated name is not
+        price = _price(call.provider, call.request_model, call.service_tier, day)
+    usd = price.charge(usage, call.start_ns) if price is not None else None
+    return _UNKNOWN if usd is None else Cost(usd, ESTIMATED, "genai-prices", _version())
 
 
-def _estimate(call: Call, usage: Usage) -> Cost | None:
-    provider = _PRICES.get(call.provider)
-    model = call.response_model or call.request_model
-    if provider is None or model is None:
-        return None
-    moment = datetime.fromtimestamp(call.start_ns / 1e9, UTC)
-    for name in dict.fromkeys((model, call.request_model)):
-        if name is None:
-            continue
-        rates = _rates(provider, name, call.service_tier, moment.date())
-        if rates is not None:
-            usd = rates.charge(usage, moment)
-            return Cost(usd, ESTIMATED, "genai-prices", _version()) if usd is not None else None
-    return None
+class _Rates(NamedTuple):
+    """Prices as whole numbers: 1e-15 USD per token, and per request."""
+
+    input: int | None
+    output: int | None
+    cache_read: int
+    cache_write: int
+    cache_write_1h: int
+    request: int
 
 
-class Rates:
-    """The prices of one model at one tier on one day."""
+_USD = 10**15
+_PER_TOKEN = _USD // 10**6
+_PER_REQUEST = _USD // 10**3
 
-    __slots__ = ("_cache_read", "_cache_write", "_cache_write_1h", "_input", "_output", "_prices", "_request", "_timed")
 
-    def __init__(self, prices: Any, timed: Any) -> None:
+class Price:
+    """What one model costs, at one service tier on one day."""
+
+    __slots__ = ("_brackets", "_by_hour", "_prices")
+
+    def __init__(self, prices: Any, model: Any) -> None:
         self._prices = prices
-        self._timed = timed
-        self._input = prices.input_mtok
-        self._output = prices.output_mtok
-        self._cache_read = prices.cache_read_mtok or self._input
-        self._cache_write = prices.cache_write_mtok or self._input
-        self._cache_write_1h = prices.cache_write_1h_mtok or self._cache_write
-        self._request = prices.requests_kcount
+        self._by_hour = model if _changes_within_a_day(model) else None
+        self._brackets = None if self._by_hour else _brackets(prices)
+        """Rates by the input tokens that they start above, highest first; `None` where they do not suffice."""
 
-    def charge(self, usage: Usage, moment: datetime) -> float | None:
-        """USD for `usage`; `None` when the table has no price for what was used."""
-        if self._timed is not None or not self._is_plain(usage):
-            return self._in_full(usage, moment)
-        total = usage.input or 0
-        read = min(usage.cache_read or 0, total)
-        write = min(usage.cache_write or 0, total - read)
-        hour = min(usage.cache_write_1h or 0, write)
-        counts = (
-            (total - read - write, self._input),
-            (read, self._cache_read),
-            (write - hour, self._cache_write),
-            (hour, self._cache_write_1h),
-            (usage.output or 0, self._output),
-        )
-        charged = Decimal(0)
-        for count, price in counts:
-            if count and price is None:
-                return None
-            if count:
-                charged += count * _at(price, total)
-        if self._request is not None:
-            charged += 1000 * _at(self._request, total)
-        return float(charged / 1_000_000)
+    def charge(self, usage: Usage, start_ns: int) -> float | None:
+        """USD for `usage`; `None` when there is no price for what was used."""
+        total, output = usage.input or 0, usage.output or 0
+        read, write, hour = usage.cache_read or 0, usage.cache_write or 0, 0
+        if read or write:  # never more than there was
+            read = min(read, total)
+            write = min(write, total - read)
+            hour = min(usage.cache_write_1h or 0, write)
+        if self._brackets is None:
+            return self._in_full(usage, total, output, read, write, hour, start_ns)
+        for above, rates in self._brackets:  # noqa: B007 - the bracket it stops at is the one
+            if total > above:
+                break
+        for_input, for_output, for_read, for_write, for_hour, charged = rates
+        if (total and for_input is None) or (output and for_output is None):
+            return None
+        if for_input is not None:
+            charged += (total - read - write) * for_input + read * for_read
+        if write:
+            charged += (write - hour) * for_write + hour * for_hour
+        if for_output is not None:
+            charged += output * for_output
+        return charged / _USD  # of whole numbers, so that this is the only rounding
 
-    def _is_plain(self, usage: Usage) -> bool:
-        if not (usage.input_audio or usage.output_audio or usage.reasoning):
-            return True
-        prices = self._prices
-        if usage.reasoning and prices.output_reasoning_mtok is not None:
-            return False
-        audio = prices.input_audio_mtok or prices.output_audio_mtok
-        return audio is None or not (usage.input_audio or usage.output_audio)
-
-    def _in_full(self, usage: Usage, moment: datetime) -> float | None:
+    def _in_full(
+        self, usage: Usage, total: int, output: int, read: int, write: int, hour: int, start_ns: int
+    ) -> float | None:
         from genai_prices import Usage as PricedUsage
 
-        prices = self._timed.get_prices(moment) if self._timed is not None else self._prices
-        total = usage.input or 0
-        read = min(usage.cache_read or 0, total)
+        prices = self._prices
+        if self._by_hour is not None:
+            prices = self._by_hour.get_prices(datetime.fromtimestamp(start_ns / 1e9, UTC))
         counts = {
             "input_tokens": total,
-            "output_tokens": usage.output or 0,
+            "output_tokens": output,
             "cache_read_tokens": read,
-            "cache_write_tokens": min(usage.cache_write or 0, total - read),
-            "cache_write_1h_tokens": usage.cache_write_1h,
-            "output_reasoning_tokens": usage.reasoning,
-            "input_audio_tokens": usage.input_audio,
-            "output_audio_tokens": usage.output_audio,
+            "cache_write_tokens": write,
+            "cache_write_1h_tokens": hour,
+            "output_reasoning_tokens": min(usage.reasoning or 0, output),
+            "input_audio_tokens": min(usage.input_audio or 0, total),
+            "output_audio_tokens": min(usage.output_audio or 0, output),
         }
         try:
             return float(prices.calc_price(PricedUsage(**counts))["total_price"])
@@ -140,35 +133,89 @@ class Rates:
             return None
 
 
-def _at(price: Any, total_input: int) -> Decimal:
-    """The price at a context length: past a tier's start, that tier's price holds for all tokens."""
-    if isinstance(price, Decimal):
-        return price
-    reached = [tier.price for tier in price.tiers if total_input > tier.start]
-    return Decimal(reached[-1] if reached else price.base)
+_APART = ("output_reasoning_mtok", "input_audio_mtok", "output_audio_mtok", "cache_audio_read_mtok")
+"""Prices of parts of the totals; a model that has one is charged in full."""
+
+
+def _brackets(prices: Any) -> tuple[tuple[int, _Rates], ...] | None:
+    if any(getattr(prices, name) is not None for name in _APART):
+        return None
+    tiered = [price.tiers for price in vars(prices).values() if hasattr(price, "tiers")]
+    starts = sorted({tier.start for tiers in tiered for tier in tiers}, reverse=True)
+    found = [(above, _rates(prices, above + 1)) for above in [*starts, -1]]
+    return None if any(rates is None for _, rates in found) else tuple(found)  # type: ignore[arg-type]
+
+
+def _rates(prices: Any, total: int) -> _Rates | None:
+    """The rates that hold for calls with so much input; `None` if one is no whole number."""
+
+    def rate(name: str, unit: int) -> int | None:
+        price = getattr(prices, name)
+        if price is None:
+            return None
+        exact = (price if isinstance(price, Decimal) else _at(price, total)) * unit
+        if exact != int(exact):
+            raise ValueError(name)
+        return int(exact)
+
+    try:
+        full = rate("input_mtok", _PER_TOKEN)
+        write = rate("cache_write_mtok", _PER_TOKEN)
+        read, hour = rate("cache_read_mtok", _PER_TOKEN), rate("cache_write_1h_mtok", _PER_TOKEN)
+        write = (full or 0) if write is None else write
+        return _Rates(
+            input=full,
+            output=rate("output_mtok", _PER_TOKEN),
+            cache_read=(full or 0) if read is None else read,
+            cache_write=write,
+            cache_write_1h=write if hour is None else hour,
+            request=rate("requests_kcount", _PER_REQUEST) or 0,
+        )
+    except ValueError:
+        return None
+
+
+def _at(price: Any, total: int) -> Decimal:
+    """A tiered price: past a tier's start, that tier's price holds for all tokens."""
+    reached: list[Decimal] = [tier.price for tier in price.tiers if total > tier.start]
+    return reached[-1] if reached else price.base
+
+
+def _changes_within_a_day(model: Any) -> bool:
+    return isinstance(model.prices, list) and any(
+        type(priced.constraint).__name__ == "TimeOfDateConstraint" for priced in model.prices
+    )
 
 
 @lru_cache(maxsize=1024)
-def _rates(provider: str, model: str, tier: str | None, day: date) -> Rates | None:
-    tables = _tables()
+def _price(provider: str, model: str | None, tier: str | None, day: int) -> Price | None:
+    prices_id = _PRICES.get(provider)
+    if prices_id is None or not model:
+        return None
     try:
-        _, found = tables.find_provider_model(model, None, provider, None)
-        context = {"service_tier": tier} if tier else None
-        moment = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
-        return Rates(found.get_prices(moment, context), found if _by_hour(found) else None)
+        _, found = _tables().find_provider_model(model, None, prices_id, None)
+        noon = datetime.fromtimestamp((day + 0.5) * _DAY_NS / 1e9, UTC)
+        return Price(found.get_prices(noon, {"service_tier": tier} if tier else None), found)
     except (LookupError, ValueError, AttributeError):
         return None
 
 
-def _by_hour(model: Any) -> bool:
-    """Whether a model has prices that change within a day."""
-    if not isinstance(model.prices, list):
-        return False
-    return any(type(priced.constraint).__name__ == "TimeOfDateConstraint" for priced in model.prices)
-
-
 _loading = threading.Event()
 _lock = threading.Lock()
+
+
+def load() -> None:
+    """Starts loading the prices in the background; only the first call of the process does anything."""
+    if not _loading.is_set():
+        _loading.set()
+        threading.Thread(target=_tables, name="llmtrace-prices", daemon=True).start()
+
+
+def _tables() -> Any:
+    with _lock:  # the first to ask imports; the others wait for it
+        from genai_prices.data_snapshot import get_snapshot
+
+        return get_snapshot()
 
 
 def _forget_lock() -> None:
@@ -177,13 +224,6 @@ def _forget_lock() -> None:
 
 
 os.register_at_fork(after_in_child=_forget_lock)
-
-
-def _tables() -> Any:
-    with _lock:  # the first to ask imports; the others wait for it
-        from genai_prices.data_snapshot import get_snapshot
-
-        return get_snapshot()
 
 
 @lru_cache(maxsize=1)

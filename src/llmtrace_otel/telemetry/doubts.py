@@ -18,7 +18,7 @@ def usage_is_missing(call: Call) -> bool:
 
 def stream_is_incomplete(call: Call) -> bool:
     """Whether a stream was cut, or left by its reader before its end."""
-    return call.stream and not call.complete and call.http_status is not None and call.http_status < 400
+    return call.stream is True and not call.complete and call.http_status is not None and call.http_status < 400
 
 
 def warn(call: Call) -> None:

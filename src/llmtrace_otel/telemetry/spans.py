@@ -8,8 +8,8 @@ doubled: what it lacks is added to it.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from importlib.metadata import version
-from operator import attrgetter
 from time import time_ns
 from typing import Any
 
@@ -33,6 +33,8 @@ REQUEST: dict[str, str] = {
     semconv.SERVER_ADDRESS: "server_address",
     semconv.SERVER_PORT: "server_port",
     semconv.REQUEST_STREAM: "stream",
+    semconv.OPENAI_API_TYPE: "api_type",  # set for OpenAI's own services only
+    semconv.LAYER: "layer",
     semconv.REQUEST_CHOICE_COUNT: "choice_count",
     semconv.REQUEST_SEED: "seed",
     semconv.REQUEST_TOP_K: "top_k",
@@ -49,8 +51,6 @@ REQUEST: dict[str, str] = {
     semconv.EMBEDDINGS_DIMENSIONS: "dimensions",
     semconv.OUTPUT_TYPE: "output_type",
     semconv.CONVERSATION_ID: "conversation_id",
-    semconv.OPENAI_API_TYPE: "api_type",  # set for OpenAI's own services only
-    semconv.LAYER: "layer",
 }
 """What a request tells: attribute → field of the call. Set when the span is created."""
 
@@ -80,22 +80,26 @@ CONTENT: dict[str, str] = {
 """Only with content on."""
 
 
-class _Table:
-    """Reads the fields of a table at once; absent values (`None`, and flags that are off) are left out."""
+def _reader(table: dict[str, str]) -> Callable[[Any], dict[str, Any]]:
+    """A function that reads a table's fields off a call; absent values are left out.
 
-    def __init__(self, table: dict[str, str]) -> None:
-        self._names = tuple(table)
-        self._values = attrgetter(*table.values())
+    It is written out line by line, as `dataclasses` writes its methods: a loop over the table takes four times as long.
+    """
+    lines = ["def read(call):", " found = {}"]
+    for attribute, field in table.items():
+        lines += [f" value = call.{field}", " if value is not None:", f"  found[{attribute!r}] = value"]
+    namespace: dict[str, Any] = {}
+    exec("\n".join([*lines, " return found"]), namespace)  # noqa: S102 - of the constants above, nothing else
+    reader: Callable[[Any], dict[str, Any]] = namespace["read"]
+    return reader
 
-    def __call__(self, source: Any) -> dict[str, Any]:
-        found = zip(self._names, self._values(source), strict=True)
-        return {name: value for name, value in found if value is not None and value is not False}
 
+starting_attributes = _reader(REQUEST)
+"""All that a call's span is created with."""
 
-_request = _Table(REQUEST)
-_response = _Table(RESPONSE)
-_usage = _Table(USAGE)
-_content = _Table(CONTENT)
+_response = _reader(RESPONSE)
+_response_with_usage = _reader(RESPONSE | {name: f"usage.{field}" for name, field in USAGE.items()})
+_content = _reader(CONTENT)
 
 
 class CallSpan:
@@ -146,7 +150,9 @@ class Recorder:
         if owner is not None:
             return CallSpan(self, call, owner, owned=False)
         name = f"{call.operation} {call.request_model}" if call.request_model else call.operation
-        span = self._tracer.start_span(name, kind=SpanKind.CLIENT, attributes=_request(call), start_time=call.start_ns)
+        span = self._tracer.start_span(
+            name, kind=SpanKind.CLIENT, attributes=starting_attributes(call), start_time=call.start_ns
+        )
         return CallSpan(self, call, span, owned=True)
 
     def finish(self, call_span: CallSpan) -> None:
@@ -159,7 +165,9 @@ class Recorder:
                 attributes[semconv.PROVIDER] = call.provider
             if content.on_spans():
                 attributes |= {name: content.to_json(value) for name, value in _content(call).items()}
-            span.set_attributes(attributes if call_span.owned else _lacking(span, {**_request(call), **attributes}))
+            span.set_attributes(
+                attributes if call_span.owned else _lacking(span, {**starting_attributes(call), **attributes})
+            )
             if call_span.owned and call.error_type is not None:
                 message = content.redacted(call.error_message) if call.error_message else None
                 span.set_status(Status(StatusCode.ERROR, message))
@@ -171,7 +179,7 @@ class Recorder:
         doubts.warn(call)
 
     def _emit_event(self, call: Call, span: Span) -> None:
-        attributes = {**_request(call), **ending_attributes(call), **content.redacted(_content(call))}
+        attributes = {**starting_attributes(call), **ending_attributes(call), **content.redacted(_content(call))}
         record = LogRecord(
             timestamp=call.end_ns,
             context=trace.set_span_in_context(span),
@@ -184,9 +192,7 @@ class Recorder:
 
 def ending_attributes(call: Call) -> dict[str, Any]:
     """All that an ended call adds to its span, without content."""
-    attributes = _response(call)
-    if call.usage is not None:
-        attributes |= _usage(call.usage)
+    attributes = _response(call) if call.usage is None else _response_with_usage(call)
     if call.stream and call.first_chunk_ns is not None:
         attributes[semconv.RESPONSE_TIME_TO_FIRST_CHUNK] = (call.first_chunk_ns - call.start_ns) / 1e9
     if call.operation == "fetch_response" and call.response_status is not None:
@@ -220,13 +226,13 @@ def _add_cost(call: Call, attributes: dict[str, Any]) -> None:
     charged = cost.cost_of(call)
     if charged is None:
         return
-    attributes[semconv.COST_STATUS] = charged.status
-    if charged.usd is not None:
-        attributes[semconv.COST_USD] = attributes[semconv.COST_OPERATION] = charged.usd
-    if charged.source is not None:
-        attributes[semconv.COST_SOURCE] = charged.source
-    if charged.pricing_version is not None:
-        attributes[semconv.COST_PRICING_VERSION] = charged.pricing_version
+    usd, status, source, version_of_prices = charged
+    attributes[semconv.COST_STATUS] = status
+    if usd is not None:
+        attributes[semconv.COST_USD] = attributes[semconv.COST_OPERATION] = usd
+        attributes[semconv.COST_SOURCE] = source
+    if version_of_prices is not None:
+        attributes[semconv.COST_PRICING_VERSION] = version_of_prices
 
 
 def _lacking(span: Span, attributes: dict[str, Any]) -> dict[str, Any]:

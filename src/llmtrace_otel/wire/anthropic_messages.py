@@ -123,7 +123,7 @@ def read_request(body: bytes, call: Call) -> MessagesRequest | None:
     if request is None:
         return None
     call.request_model = request.model or call.request_model
-    call.stream = request.stream is True
+    call.stream = request.stream or None
     call.max_tokens = request.max_tokens or request.max_tokens_to_sample
     call.temperature = request.temperature
     call.top_k = request.top_k

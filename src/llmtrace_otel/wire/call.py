@@ -39,7 +39,8 @@ class Call(Struct):
     api_type: str | None = None
 
     request_model: str | None = None
-    stream: bool = False
+    stream: bool | None = None
+    """`True` or nothing: the conventions never state that a request does not stream."""
     choice_count: int | None = None
     seed: int | None = None
     top_k: int | None = None

@@ -90,7 +90,7 @@ class Exchange:
         call.server_address, call.server_port = host, port
         if query and match.response_id:
             asked = parse_qs(query)
-            call.stream = asked.get("stream") == ["true"]
+            call.stream = asked.get("stream") == ["true"] or None
             call.stream_cursor = asked.get("starting_after", [None])[0]
         return exchange
 
@@ -177,7 +177,7 @@ class Exchange:
 
     def _is_stream(self, chunk: bytes) -> bool:
         status = self.call.http_status or 200
-        return status < 400 and chunk.lstrip()[:1] not in (b"{", b"[", b"<", b"")
+        return status < 400 and _first_character(chunk) not in b"{[<"
 
     def _close(self) -> None:
         if self.closed:
@@ -188,7 +188,7 @@ class Exchange:
                 self._sse.close()
                 self._stream.close()
             elif self._body:
-                self._read_body(b"".join(self._body))
+                self._read_body(self._body[0] if len(self._body) == 1 else b"".join(self._body))
         except Exception as error:
             self._give_up("unexpected answer", error)
         self._body.clear()
@@ -207,6 +207,11 @@ class Exchange:
     def _give_up(self, what: str, error: Exception) -> None:
         self.closed = True
         self.call.unreadable = f"{what}: {error}"
+
+
+def _first_character(chunk: bytes) -> bytes:
+    first = chunk[:1]
+    return first if first > b" " else chunk.lstrip()[:1]
 
 
 def type_name(error: BaseException) -> str:

@@ -162,7 +162,7 @@ def read_request(body: bytes, call: Call) -> ChatRequest | None:
 def set_sampling(request: Any, call: Call) -> None:
     """What chat completions and legacy completions ask for in the same words."""
     call.request_model = request.model or call.request_model
-    call.stream = request.stream is True
+    call.stream = request.stream or None
     call.choice_count = request.n if request.n != 1 else None
     call.seed = request.seed
     call.top_k = request.top_k
@@ -186,7 +186,9 @@ def read_response(body: bytes, call: Call) -> None:
     set_usage(response.usage, call)
     if error := bytes(response.error):
         set_error({"error": loads(error)}, call)
-    choices = sorted(response.choices or [], key=lambda choice: choice.index or 0)
+    choices = response.choices or []
+    if len(choices) > 1:
+        choices.sort(key=lambda choice: choice.index or 0)
     call.finish_reasons = [choice.finish_reason for choice in choices if choice.finish_reason] or None
     if call.capture:
         call.output_messages = [_output(choice) for choice in choices]

@@ -120,7 +120,7 @@ def read_request(body: bytes, call: Call) -> ResponsesRequest | None:
     if request is None:
         return None
     call.request_model = request.model or call.request_model
-    call.stream = request.stream is True
+    call.stream = request.stream or None
     call.top_p = request.top_p
     call.temperature = request.temperature
     call.max_tokens = request.max_output_tokens

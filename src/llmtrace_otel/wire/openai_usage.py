@@ -62,19 +62,20 @@ def set_usage(stated: OpenAIUsage | None, call: Call) -> None:
     inputs = stated.prompt_tokens_details or stated.input_tokens_details or _NO_INPUT
     outputs = stated.completion_tokens_details or stated.output_tokens_details or _NO_OUTPUT
     usage = Usage(
-        input=_first(stated.prompt_tokens, stated.input_tokens),
-        output=_first(stated.completion_tokens, stated.output_tokens),
-        cache_read=_first(inputs.cached_tokens, _first(stated.cached_tokens, stated.prompt_cache_hit_tokens)),
+        input=stated.input_tokens if stated.prompt_tokens is None else stated.prompt_tokens,
+        output=stated.output_tokens if stated.completion_tokens is None else stated.completion_tokens,
+        cache_read=inputs.cached_tokens,
         cache_write=inputs.cache_write_tokens,
-        reasoning=_first(outputs.reasoning_tokens, stated.reasoning_tokens),
+        reasoning=stated.reasoning_tokens if outputs.reasoning_tokens is None else outputs.reasoning_tokens,
         input_audio=inputs.audio_tokens,
         output_audio=outputs.audio_tokens,
     )
+    if usage.cache_read is None:
+        usage.cache_read = stated.prompt_cache_hit_tokens if stated.cached_tokens is None else stated.cached_tokens
     if usage.input is not None or usage.output is not None:
         call.usage = usage
-    cost = _cost(stated)
-    if cost is not None:
-        call.stated_cost = cost
+    if stated.cost is not None or stated.cost_in_usd_ticks is not None:
+        call.stated_cost = _cost(stated)
 
 
 def _cost(stated: OpenAIUsage) -> float | None:
@@ -83,7 +84,3 @@ def _cost(stated: OpenAIUsage) -> float | None:
     if isinstance(stated.cost, StatedCost):
         return stated.cost.total_cost
     return stated.cost
-
-
-def _first(one: int | None, other: int | None) -> int | None:
-    return other if one is None else one

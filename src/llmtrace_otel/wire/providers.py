@@ -104,6 +104,7 @@ _SHARED_PATHS: Mapping[str, tuple[tuple[str, Format], ...]] = {
 }
 _TELLING_PATHS = ("/chat/completions", "/v1/messages")
 """Paths that nothing else uses: enough for an unknown host when the body cannot be seen."""
+_MOST_REMEMBERED = 1_000
 _FETCH = re.compile(r"/responses/([A-Za-z0-9_-]+)$")
 _DEPLOYMENT = re.compile(r"/deployments/([^/]+)/")
 
@@ -132,6 +133,7 @@ class Providers:
 
     def __init__(self) -> None:
         self._registered: dict[str, list[_Registered]] = {}
+        self._found: dict[tuple[str, int | None, str], Match] = {}
         self._exact: dict[str, list[Provider]] = {}
         self._suffixes: list[tuple[str, Provider]] = []
         self._own_paths = {host for provider in PROVIDERS if provider.paths for host in provider.hosts}
@@ -206,10 +208,16 @@ class Providers:
     def _post(
         self, host: str, port: int | None, path: str, suffix: str, found: Format, body: bytes | None
     ) -> Match | None:
+        key = host, port, path
+        if key in self._found:
+            return self._found[key]
         provider = self.provider(host, port, path)
         if provider is not None:
             deployment = _DEPLOYMENT.search(path) if "/deployments/" in path else None
-            return Match(provider.name, found, known=True, model=unquote(deployment[1]) if deployment else None)
+            match = Match(provider.name, found, known=True, model=unquote(deployment[1]) if deployment else None)
+            if len(self._found) < _MOST_REMEMBERED:
+                self._found[key] = match
+            return match
         if suffix in _TELLING_PATHS if body is None else found.fits(body):
             return Match(self_hosted(host) or found.provider, found, known=False)
         return None
