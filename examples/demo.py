@@ -61,7 +61,6 @@ def environment(collected_at: str, provided_at: str) -> dict[str, str]:
     return {
         "OTEL_SERVICE_NAME": SERVICE,
         "OTEL_EXPORTER_OTLP_ENDPOINT": collected_at,
-        "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
         "OPENAI_BASE_URL": f"{provided_at}/v1",
         "OPENAI_API_KEY": "local",
         "ANTHROPIC_BASE_URL": provided_at,
