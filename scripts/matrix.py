@@ -1,0 +1,104 @@
+"""Runs the suite again with other versions of what the project depends on.
+
+    python scripts/matrix.py              every environment
+    python scripts/matrix.py lowest       one of them
+
+Each environment is a virtual environment in the user's cache folder, made anew when its recipe changes. All are
+resolved from the package index, without the constraints of the ordinary run. Warnings of other versions are no errors.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "llmtrace-otel"
+PROJECT = ["--editable", f"{REPOSITORY}[collector]", "--group", f"{REPOSITORY / 'pyproject.toml'}:test"]
+
+
+class Environment(NamedTuple):
+    """What is installed, and which tests run with it."""
+
+    install: list[str]
+    tests: list[str]
+
+
+ENVIRONMENTS = {
+    # The lowest versions that pyproject.toml allows.
+    "lowest": Environment([*PROJECT, "--resolution", "lowest-direct"], ["tests"]),
+    # The newest that the index has today, whatever the constraints say.
+    "newest": Environment([*PROJECT, "--upgrade"], ["tests"]),
+    # openai 2 sits on httpx, where openai 3 sits on httpx2.
+    "openai-2": Environment(
+        [
+            "--editable",
+            f"{REPOSITORY}[collector]",
+            "openai>=2,<3",
+            "anthropic>=2",
+            "httpx",
+            "httpx2",
+            "pytest",
+            "pytest-xdist",
+            "hypothesis",
+            "jsonschema",
+            "anyio",
+            "brotli",
+            "zstandard",
+        ],
+        ["tests/instrument", "tests/corpus"],
+    ),
+}
+
+
+def run(*command: str | Path) -> None:
+    printable = " ".join(str(word) for word in command)
+    print(f"$ {printable}", flush=True)
+    environment = {name: value for name, value in os.environ.items() if name not in ("PIP_CONSTRAINT", "VIRTUAL_ENV")}
+    subprocess.run([str(word) for word in command], check=True, cwd=REPOSITORY, env=environment)
+
+
+def made(name: str, environment: Environment) -> Path:
+    """The environment's folder, made if it is not there yet."""
+    recipe = f"{environment.install}{(REPOSITORY / 'pyproject.toml').read_text()}{sys.version}{REPOSITORY}"
+    folder = CACHE / f"{name}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
+    if not (folder / ".made").exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        run(sys.executable, "-m", "venv", folder)
+        run(folder / "bin" / "python", "-m", "pip", "install", "--quiet", "uv")
+        run(
+            folder / "bin" / "uv",
+            "pip",
+            "install",
+            "--quiet",
+            "--python",
+            folder / "bin" / "python",
+            *environment.install,
+        )
+        (folder / ".made").touch()
+    return folder
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Runs the suite with other versions of what we depend on.")
+    parser.add_argument("environments", nargs="*", help=f"any of {', '.join(ENVIRONMENTS)}; all by default")
+    names = parser.parse_args().environments or list(ENVIRONMENTS)
+    unknown = [name for name in names if name not in ENVIRONMENTS]
+    if unknown:
+        parser.error(f"no environment {', '.join(unknown)}; there are {', '.join(ENVIRONMENTS)}")
+    for name in names:
+        folder = made(name, ENVIRONMENTS[name])
+        run(folder / "bin" / "python", "-m", "pytest", "-n", "2", "-W", "default", *ENVIRONMENTS[name].tests)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except subprocess.CalledProcessError as failed:
+        raise SystemExit(f"matrix: a step failed with exit code {failed.returncode}") from None
