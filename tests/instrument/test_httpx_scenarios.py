@@ -15,11 +15,10 @@ import pytest
 from instrument_helpers import (
     CHAT,
     CHAT_STREAM,
-    DONE,
-    FINISH,
     MESSAGE,
     OPENAI,
-    PARIS,
+    STREAM,
+    Coroutines,
     answer_of,
     attributes_of,
     message_of,
@@ -431,16 +430,12 @@ def test_a_call_in_another_thread_belongs_to_its_session(as_global: Recorded, cl
 
 
 def test_a_stream_that_ends_after_its_session_belongs_to_it(as_global: Recorded, client: Client):
-    def pieces() -> Iterator[bytes]:
-        scope.__exit__(None, None, None)  # the session ends while the answer is read
-        yield from (FINISH, DONE)
+    async def call() -> bytes:
+        async with Coroutines(client, transport=client.transport(lambda _: (200, {}, STREAM))) as http:
+            with session("s-29"):
+                response = await http.send(OPENAI)
+            return await http.read(response)
 
-    scope = session("s-29")
-    scope.__enter__()
-    client.request("POST", OPENAI, json={**CHAT, "messages": PARIS}, stream=True, transport=_streaming(client, pieces))
+    assert asyncio.run(call()) == b"".join(STREAM)
     assert as_global.span.attributes["session.id"] == "s-29"
     assert as_global.span.attributes["gen_ai.response.finish_reasons"] == ("stop",)
-
-
-def _streaming(client: Client, pieces: Any) -> Any:
-    return client.transport(lambda _: (200, {}, pieces()))
