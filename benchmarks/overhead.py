@@ -69,7 +69,9 @@ def report(workload: str, rounds: int, *, count: bool) -> None:
         for variant in VARIANTS:
             times[variant].append(seconds(workload, variant))
     print(f"\n## {workload}\n")
-    print("| variant | CPU per call, µs: median [range] | added µs | instructions added, thousands | ratio to the bare span |")
+    print(
+        "| variant | CPU per call, µs: median [range] | added µs | instructions added, thousands | ratio to the bare span |"
+    )
     print("|---|---|---|---|---|")
     counts = {variant: instructions(workload, variant) for variant in VARIANTS} if count else {}
     base = statistics.median(times["none"])

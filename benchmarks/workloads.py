@@ -81,7 +81,9 @@ def chunks(count: int) -> list[bytes]:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}
         found.append({**_head("chat.completion.chunk"), "choices": [choice], "usage": None, "obfuscation": "x" * 16})
     found.append({**_head("chat.completion.chunk"), "choices": [], "usage": USAGE, "obfuscation": "x" * 16})
-    return [b"data: " + json.dumps(chunk, separators=(",", ":")).encode() + b"\n\n" for chunk in found] + [b"data: [DONE]\n\n"]
+    return [b"data: " + json.dumps(chunk, separators=(",", ":")).encode() + b"\n\n" for chunk in found] + [
+        b"data: [DONE]\n\n"
+    ]
 
 
 def _head(kind: str) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The `llmtrace` command: one module per sub-command, imported only when it is asked for.
 
 A command module offers `configure(parser)`, which adds its arguments, and `run(args) -> int`, which returns the exit
-code. A user's mistake is a `UsageError` with one line that says what was wrong and what to do; it never prints a traceback.
+code. A user's mistake is a `UsageError` with one line that says what was wrong and what to do; there is no traceback.
 Exit codes: 0 done, 1 the thing asked about failed, 2 wrong usage or configuration, 3 could not be evaluated.
 """
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import functools
 from contextvars import ContextVar
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from llmtrace_otel.telemetry.spans import CallSpan
+if TYPE_CHECKING:
+    from llmtrace_otel.telemetry.spans import CallSpan
 
 SDKS = (
     "openai._base_client",

@@ -12,7 +12,7 @@ from msgspec import Raw, Struct, structs
 
 from llmtrace_otel.wire import parts
 from llmtrace_otel.wire.call import Call, Message, Usage
-from llmtrace_otel.wire.decode import Reader, loads
+from llmtrace_otel.wire.decode import Count, Integer, Reader, loads
 from llmtrace_otel.wire.errors import set_error
 from llmtrace_otel.wire.formats import Format
 
@@ -29,10 +29,10 @@ class OutputConfig(Struct):
 class MessagesRequest(Struct):
     model: str | None = None
     stream: bool | None = None
-    max_tokens: int | None = None
-    max_tokens_to_sample: int | None = None
+    max_tokens: Count | None = None
+    max_tokens_to_sample: Count | None = None
     temperature: float | None = None
-    top_k: int | None = None
+    top_k: Integer | None = None
     top_p: float | None = None
     stop_sequences: list[str] | None = None
     output_config: OutputConfig | None = None
@@ -41,10 +41,13 @@ class MessagesRequest(Struct):
     tools: Raw = Raw()
     prompt: Raw = Raw()
 
+    def fits(self) -> bool:
+        return self.model is not None and (bytes(self.messages)[:1] == b"[" or bytes(self.prompt)[:1] == b'"')
+
     def write(self, call: Call) -> None:
         system = loads(self.system)
         call.system_instructions = content_parts(system) or None
-        call.input_messages = [input_message(item) for item in parts.items(loads(self.messages))]
+        call.input_messages = parts.each(loads(self.messages), input_message)
         if isinstance(prompt := loads(self.prompt), str):
             call.input_messages = [parts.message("user", [parts.text(prompt)])]
         definitions = [found for item in parts.items(loads(self.tools)) if (found := _definition(item))]
@@ -52,19 +55,19 @@ class MessagesRequest(Struct):
 
 
 class CacheCreation(Struct):
-    ephemeral_1h_input_tokens: int | None = None
+    ephemeral_1h_input_tokens: Count | None = None
 
 
 class OutputDetails(Struct):
-    thinking_tokens: int | None = None
+    thinking_tokens: Count | None = None
 
 
 class MessagesUsage(Struct):
-    input_tokens: int | None = None
-    cache_read_input_tokens: int | None = None
-    cache_creation_input_tokens: int | None = None
+    input_tokens: Count | None = None
+    cache_read_input_tokens: Count | None = None
+    cache_creation_input_tokens: Count | None = None
     cache_creation: CacheCreation | None = None
-    output_tokens: int | None = None
+    output_tokens: Count | None = None
     output_tokens_details: OutputDetails | None = None
     service_tier: str | None = None
     cost: float | None = None
@@ -100,22 +103,10 @@ class Event(Struct):
     completion: str | None = None
 
 
-class Shape(Struct):
-    model: Raw = Raw()
-    messages: Raw = Raw()
-    max_tokens: Raw = Raw()
-
-
 _read_request = Reader(MessagesRequest)
 _read_response = Reader(MessagesResponse)
 _read_event = Reader(Event)
 _read_stop = Reader(StopDelta)
-_read_shape = Reader(Shape)
-
-
-def fits(body: bytes) -> bool:
-    shape = _read_shape(body)
-    return shape is not None and bytes(shape.messages)[:1] == b"[" and bytes(shape.model)[:1] == b'"'
 
 
 def read_request(body: bytes, call: Call) -> MessagesRequest | None:
@@ -184,6 +175,7 @@ class MessageStream:
             b'"stop_reason": "',
         )
         self._usage = MessagesUsage()
+        self._counted = False
         self._stop_reason: str | None = None
         self._blocks: dict[int, _Block] = {}
         self._legacy: list[str] = []
@@ -199,13 +191,14 @@ class MessageStream:
                 call.response_model = event.message.model or None
                 self._stated(event.message.usage)
             case "message_delta":
+                self._counted = self._counted or (event.usage is not None and event.usage.output_tokens is not None)
                 self._stated(event.usage)
                 stop = _read_stop(event.delta)
                 self._stop_reason = (stop.stop_reason if stop else None) or self._stop_reason
             case "message_stop":
                 call.complete = True
             case "error":
-                set_error({"error": loads(event.error)}, call)
+                set_error(loads(event.error) or {"type": "error"}, call)
             case "content_block_start":
                 self._blocks[event.index or 0] = _Block(loads(event.content_block))
             case "content_block_delta" if (block := self._blocks.get(event.index or 0)) is not None:
@@ -215,6 +208,8 @@ class MessageStream:
 
     def close(self) -> None:
         call = self._call
+        if not self._counted:  # what message_start says of the output is only a beginning
+            self._usage.output_tokens = None
         set_usage(self._usage, call)
         if self._stop_reason:
             call.complete = True
@@ -258,7 +253,7 @@ class _Block:
         for key, pieces in self._pieces.items():
             joined = "".join(pieces)
             if key == "partial_json":
-                block["input"] = loads(joined.encode()) if joined else block.get("input")
+                block["input"] = joined or block.get("input")
             else:
                 block[key] = str(block.get(key) or "") + joined
         return block
@@ -272,7 +267,7 @@ def content_parts(content: Any) -> list[Message]:
     """Content that is a string or a list of blocks."""
     if isinstance(content, str):
         return [parts.text(content)] if content else []
-    return [_part(block) for block in parts.items(content)]
+    return parts.each(content, _part)
 
 
 def _part(block: dict[str, Any]) -> Message:
@@ -285,7 +280,9 @@ def _part(block: dict[str, Any]) -> Message:
         case "tool_use":
             return parts.tool_call(block.get("id"), block.get("name"), block.get("input"))
         case "tool_result":
-            return parts.tool_response(block.get("tool_use_id"), block.get("content"))
+            content = block.get("content")
+            told = content_parts(content) if isinstance(content, list) else content
+            return parts.tool_response(block.get("tool_use_id"), told)
         case "server_tool_use" | "mcp_tool_use":
             details = {"type": kind, "input": block.get("input")}
             return parts.server_tool_call(block.get("id"), block.get("name"), details)
@@ -317,11 +314,5 @@ def _definition(item: dict[str, Any]) -> Message | None:
     return {"type": str(item["type"]), "name": str(item.get("name") or item["type"])}
 
 
-def fits_legacy(body: bytes) -> bool:
-    return b'"prompt"' in body and b'"max_tokens_to_sample"' in body
-
-
-ANTHROPIC_MESSAGES = Format("anthropic.messages", "chat", "anthropic", fits, read_request, read_response, MessageStream)
-ANTHROPIC_COMPLETE = ANTHROPIC_MESSAGES._replace(
-    name="anthropic.complete", operation="text_completion", fits=fits_legacy
-)
+ANTHROPIC_MESSAGES = Format("anthropic.messages", "chat", "anthropic", read_request, read_response, MessageStream)
+ANTHROPIC_COMPLETE = ANTHROPIC_MESSAGES._replace(name="anthropic.complete", operation="text_completion")

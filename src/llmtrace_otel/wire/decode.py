@@ -1,13 +1,16 @@
 """JSON into typed structs that name only what is read; what does not fit loses itself, not the rest.
 
 `Reader(T)(body)` decodes at full speed. A body in which a field has a surprising type (`"n": "two"`) is decoded again
-field by field, each that fits is kept. A body that is no JSON at all gives `None`.
+field by field, each that fits is kept; so is one that only lenient parsers take (`NaN`, half a surrogate pair, bytes
+that are no UTF-8), because the program's own parser may. A body that is no JSON at all gives `None`.
 """
 
 from __future__ import annotations
 
+import json
+from functools import cache
 from types import UnionType
-from typing import Any, Generic, TypeAlias, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Generic, TypeAlias, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Struct
@@ -15,6 +18,9 @@ from msgspec.structs import fields
 
 Body: TypeAlias = bytes | bytearray | memoryview | msgspec.Raw
 T = TypeVar("T", bound=Struct)
+Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+"""A number of tokens or the like; what OpenTelemetry cannot carry, or nobody can count, does not fit."""
+Integer: TypeAlias = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
 
 class Reader(Generic[T]):
@@ -29,13 +35,8 @@ class Reader(Generic[T]):
     def __call__(self, body: Body) -> T | None:
         try:
             return self._decode(body)
-        except msgspec.ValidationError:
-            return self._field_by_field(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return None
-
-    def _field_by_field(self, body: Body) -> T | None:
-        document = loads(body)
+            document = loads(body)
         return fitting(document, self._type) if isinstance(document, dict) else None
 
 
@@ -44,12 +45,21 @@ def loads(body: Body) -> Any:
     try:
         return msgspec.json.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return _leniently(bytes(body))
+
+
+def _leniently(body: bytes) -> Any:
+    if body.lstrip()[:1] not in (b"{", b"[", b'"'):
+        return None
+    try:
+        return json.loads(body.decode("utf-8", "replace"))
+    except (ValueError, RecursionError):
         return None
 
 
 def fitting(document: dict[str, Any], kind: type[T]) -> T:
     """`kind` filled with those fields of `document` that fit their types; the others keep their defaults."""
-    hints = get_type_hints(kind)
+    hints = _hints(kind)
     found: dict[str, Any] = {}
     for field in fields(kind):
         if (value := document.get(field.encode_name)) is not None:
@@ -59,10 +69,15 @@ def fitting(document: dict[str, Any], kind: type[T]) -> T:
     return kind(**found)
 
 
+@cache
+def _hints(kind: type[Struct]) -> dict[str, Any]:
+    return get_type_hints(kind, include_extras=True)
+
+
 def _fit(value: Any, hint: Any) -> Any:
     try:
         if hint is msgspec.Raw:
-            return msgspec.Raw(msgspec.json.encode(value))
+            return msgspec.Raw(json.dumps(value).encode())
         return msgspec.convert(value, hint, strict=False)
     except (msgspec.ValidationError, TypeError, ValueError):
         pass

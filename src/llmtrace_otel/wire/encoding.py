@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import importlib
 import zlib
-from typing import Protocol
+from collections.abc import Callable
+from typing import Any, Protocol
 
 
 class UnknownCoding(Exception):  # noqa: N818 - a condition of the data, named as h11 names its own
@@ -21,22 +22,37 @@ class Decoder(Protocol):
 
 
 class _Deflate:
-    """`deflate` is zlib by the book and raw deflate in the wild; the first bytes tell."""
+    """`deflate` is zlib by the book and raw deflate in the wild; the first two bytes tell."""
 
     def __init__(self) -> None:
+        self._start = b""
         self._inflate: Decoder | None = None
 
     def decompress(self, data: bytes) -> bytes:
         if self._inflate is None:
-            try:
-                first = zlib.decompressobj()
-                decoded = first.decompress(data)
-            except zlib.error:
-                self._inflate = zlib.decompressobj(-zlib.MAX_WBITS)
-            else:
-                self._inflate = first
-                return decoded
+            self._start += data
+            if len(self._start) < 2:
+                return b""
+            data, is_zlib = self._start, int.from_bytes(self._start[:2], "big") % 31 == 0 and self._start[0] & 15 == 8
+            self._inflate = zlib.decompressobj() if is_zlib else zlib.decompressobj(-zlib.MAX_WBITS)
         return self._inflate.decompress(data)
+
+
+class _Frames:
+    """A coding whose data may be several frames, or gzip members, one after the other."""
+
+    def __init__(self, new: Callable[[], Any]) -> None:
+        self._new = new
+        self._current = new()
+
+    def decompress(self, data: bytes) -> bytes:
+        decoded = []
+        while data:
+            if self._current.eof:
+                self._current = self._new()
+            decoded.append(self._current.decompress(data))
+            data = self._current.unused_data if self._current.eof else b""
+        return b"".join(decoded)
 
 
 class _Brotli:
@@ -79,7 +95,7 @@ def decoder(content_encoding: str) -> Decoder | None:
 def _decoder(coding: str) -> Decoder:
     match coding:
         case "gzip" | "x-gzip":
-            return zlib.decompressobj(16 + zlib.MAX_WBITS)
+            return _Frames(lambda: zlib.decompressobj(16 + zlib.MAX_WBITS))
         case "deflate":
             return _Deflate()
         case "br":
@@ -92,12 +108,9 @@ def _decoder(coding: str) -> Decoder:
 
 def _zstd() -> Decoder:
     module = _first_of("compression.zstd", "backports.zstd", "zstandard")
-    streaming: Decoder
-    if hasattr(module, "ZstdDecompressor") and module.__name__ == "zstandard":
-        streaming = module.ZstdDecompressor().decompressobj()
-    else:
-        streaming = module.ZstdDecompressor()
-    return streaming
+    if module.__name__ == "zstandard":
+        return _Frames(lambda: module.ZstdDecompressor().decompressobj())
+    return _Frames(module.ZstdDecompressor)
 
 
 def _first_of(*names: str):  # type: ignore[no-untyped-def]  # noqa: ANN202 - untyped optional libraries

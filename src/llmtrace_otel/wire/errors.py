@@ -8,22 +8,47 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec import Raw, Struct
+
 from llmtrace_otel.wire.call import Call
-from llmtrace_otel.wire.decode import Body, loads
+from llmtrace_otel.wire.decode import Body, Reader, loads
 
 _LONGEST_MESSAGE = 2_000
 """Characters of a message that are kept."""
+_LONGEST_NAME = 100
+UNNAMED = "_OTHER"
+"""What the conventions call an error that has no name."""
+
+
+class MaybeError(Struct):
+    type: str | None = None
+    error: Raw = Raw()
+
+
+_read_maybe_error = Reader(MaybeError)
 
 
 def read_error(body: Body, call: Call) -> None:
-    """Reads the body of an answer whose HTTP status is an error."""
-    set_error(loads(body), call)
-    if call.error_type is None:
-        call.error_type = str(call.http_status)
+    """Reads the body of an answer whose HTTP status is an error; where it names none, the status will."""
+    _set(loads(body), call)
 
 
-def set_error(document: Any, call: Call) -> None:
-    """Reads an error object, or an object that holds one; anything else leaves the call as it is."""
+def read_error_in_success(body: Body, call: Call) -> None:
+    """Reads an error that came as the body of a success."""
+    maybe = _read_maybe_error(body)
+    if maybe is not None and bytes(maybe.error):
+        set_error(loads(maybe.error), call)
+
+
+def set_error(error: Any, call: Call) -> None:
+    """Puts an error that an answer states on the call. Empty ones are none; the first one counts."""
+    if not error or call.error_type is not None:
+        return
+    _set({"error": error}, call)
+    call.error_type = call.error_type or UNNAMED
+
+
+def _set(document: Any, call: Call) -> None:
     if isinstance(document, list) and document:  # Google's streams answer with an array
         document = document[0]
     if not isinstance(document, dict):
@@ -33,12 +58,15 @@ def set_error(document: Any, call: Call) -> None:
         error = {"message": error}
     if not isinstance(error, dict):
         return
-    call.error_type = next((str(name) for key in ("type", "code", "status") if _names(name := error.get(key))), None)
+    names = (_name(error.get(key)) for key in ("type", "code", "status"))
+    call.error_type = next((name for name in names if name), None)
     message = error.get("message") or error.get("detail") or document.get("message")
     if isinstance(message, str) and message:
         call.error_message = message[:_LONGEST_MESSAGE]
 
 
-def _names(value: Any) -> bool:
+def _name(value: Any) -> str | None:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
     # A bare `{"type": "error"}` around the error names nothing.
-    return (isinstance(value, str) and value not in ("", "error")) or (isinstance(value, int) and value is not True)
+    return value[:_LONGEST_NAME] if isinstance(value, str) and value not in ("", "error") else None

@@ -15,6 +15,7 @@ errors come as JSON everywhere.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from time import time_ns
 from typing import Any
@@ -23,36 +24,55 @@ from urllib.parse import parse_qs
 from llmtrace_otel.wire.call import Call
 from llmtrace_otel.wire.decode import loads
 from llmtrace_otel.wire.encoding import Decoder, UnknownCoding, decoder
-from llmtrace_otel.wire.errors import read_error
-from llmtrace_otel.wire.formats import Content, StreamReader
+from llmtrace_otel.wire.errors import read_error, read_error_in_success
+from llmtrace_otel.wire.formats import Format, Request, StreamReader
 from llmtrace_otel.wire.framing import SSE
-from llmtrace_otel.wire.providers import DEFAULT, Match, Providers
+from llmtrace_otel.wire.openai_responses import FETCH
+from llmtrace_otel.wire.providers import DEFAULT, Match, Providers, told_by
 
+_log = logging.getLogger("llmtrace_otel")
 _LARGEST_BODY = 64 * 1024 * 1024
 """Bytes of a JSON answer that are held; a larger one goes unread."""
 _OPENAI = ("openai", "azure.ai.openai")
 """Whose services have an `openai.api.type`; others only speak the format."""
+_JSON = (b"{", b"[")
+_JSON_OR_STREAM = (*_JSON, b"d", b"e", b"i", b"r", b":")
+_STREAM_STARTS = (b"data", b"event", b"id", b"retry", b":")
+_BOM = b"\xef\xbb\xbf"
 _NO_HEADERS: Mapping[str, str] = {}
 
 
 class Exchange:
     """Reads one exchange into `call`. See the module's text for the order of calls."""
 
-    __slots__ = ("_body", "_content", "_decoder", "_match", "_size", "_sse", "_stream", "call", "closed")
+    __slots__ = (
+        "_body",
+        "_decoder",
+        "_format",
+        "_headers",
+        "_held_whole",
+        "_known",
+        "_request",
+        "_size",
+        "_sse",
+        "_stream",
+        "call",
+        "closed",
+    )
 
-    def __init__(self, match: Match, body: bytes | None, *, capture: bool = False) -> None:
-        self._match = match
+    def __init__(self, match: Match, found: Format, *, capture: bool = False) -> None:
+        self._format = found
+        self._known = match.known
         self._body: list[bytes] = []
         self._size = 0
-        self._content: Content | None = None
+        self._held_whole = False
+        self._headers: Mapping[str, str] = _NO_HEADERS
+        self._request: Request | None = None
         self._decoder: Decoder | None = None
         self._stream: StreamReader | None = None
         self._sse: SSE | None = None
         self.closed = False
-        self.call = Call(match.format.operation, match.provider, request_model=match.model, capture=capture)
-        self.call.response_id = match.response_id
-        if body:
-            self._read_request(body)
+        self.call = Call(found.operation, match.provider or found.provider, request_model=match.model, capture=capture)
 
     @classmethod
     def begin(
@@ -80,54 +100,59 @@ class Exchange:
             providers: The table to recognise by.
             capture: Whether messages are wanted.
         """
-        if body and body[:1] not in b'{ \n\r\t"[':
-            body = _decoded(body, headers)
-        match = providers.find(method, host, port, path, body)
+        match = providers.find(method, host, port, path)
         if match is None:
             return None
-        exchange = cls(match, body, capture=capture)
+        if body and body[:1] not in b'{ \n\r\t"[':
+            body = _decoded(body, headers)
+        exchange = cls(match, match.format or told_by(path, body), capture=capture)
         call = exchange.call
         call.server_address, call.server_port = host, port
-        if query and match.response_id:
-            asked = parse_qs(query)
-            call.stream = asked.get("stream") == ["true"] or None
-            call.stream_cursor = asked.get("starting_after", [None])[0]
+        if body:
+            exchange._read_request(body)
+        if not match.known and not exchange._looks_right(match, body):
+            return None
+        if match.response_id:
+            exchange._read_fetch(match.response_id, query)
         return exchange
 
     def response(self, status: int, headers: Mapping[str, str] = _NO_HEADERS, *, decoded: bool = False) -> None:
         """The head of the answer. `headers` are asked case-insensitively by the carrier's mapping.
 
-        `decoded` says that the carrier undoes the content coding itself.
+        `decoded` says that the carrier undoes the content codings that it knows.
         """
         self.call.http_status = status
+        self._headers = headers
         try:
             if not decoded and (coding := headers.get("content-encoding")):
                 self._decoder = decoder(coding)
-            if not self._match.known:
-                self._told_by(headers)
-        except UnknownCoding as missing:
-            self._give_up("content coding that nothing here can undo", missing)
+            if not self._known and (headers.get("x-litellm-call-id") or headers.get("x-litellm-version")):
+                self.call.provider = "litellm"
+        except Exception as error:
+            self._give_up("a content coding that nothing here can undo", error)
 
     def feed(self, chunk: bytes) -> None:
         """A piece of the body, as it came over the wire."""
-        if self.call.first_chunk_ns is None:
+        if self.call.first_chunk_ns is None and chunk:
             self.call.first_chunk_ns = time_ns()
-        if self.closed:
-            return
-        if self._decoder is not None:
-            try:
-                chunk = self._decoder.decompress(chunk)
-            except Exception as error:  # each library has an error of its own
-                self._give_up("undecodable body", error)
-                return
-        if self._sse is not None:
-            self._sse.feed(chunk)
-        elif chunk:
-            self._hold(chunk)
+        self._take(chunk)
+
+    def whole(self, body: bytes) -> None:
+        """The whole body at once, decoded by the carrier. It has no first chunk."""
+        if body[:1] not in b"{[" and (coding := self._headers.get("content-encoding")):
+            try:  # a carrier without the coding's library leaves the body as it came
+                self._decoder = decoder(coding) if _first_character(body) not in _JSON_OR_STREAM else None
+            except UnknownCoding as error:
+                self._give_up("a content coding that nothing here can undo", error)
+        self._take(body)
+        self.end()
 
     def end(self) -> None:
         """The body is over, whole as far as the carrier can tell."""
+        call = self.call
         self._close()
+        if not call.complete and call.error_type is None and self._sse is None and call.unreadable is None:
+            call.unreadable = "it is not JSON of the format that its request has"
 
     def abandon(self) -> None:
         """The reader has stopped before the end, which is no error; what came counts."""
@@ -143,41 +168,70 @@ class Exchange:
 
     def write_content(self) -> None:
         """Builds the request's messages on the call, once the call is over."""
-        if self._content is not None and self.call.input_messages is None:
+        if self._request is not None and self.call.input_messages is None:
             try:
-                self._content.write(self.call)
+                self._request.write(self.call)
             except Exception as error:
-                self._give_up("unexpected request content", error)
+                _log.debug("llmtrace: unexpected content in a request to %s: %r", self.call.server_address, error)
 
     def _read_request(self, body: bytes) -> None:
         try:
-            self._content = self._match.format.read_request(body, self.call)
-            if self.call.provider not in _OPENAI:
-                self.call.api_type = None
-        except Exception as error:
-            self._give_up("unexpected request", error)
+            self._request = self._format.read_request(body, self.call)
+        except Exception as error:  # the answer may still be read
+            _log.debug("llmtrace: unexpected request to %s: %r", self.call.server_address, error)
+        if self.call.provider not in _OPENAI:
+            self.call.api_type = None
 
-    def _told_by(self, headers: Mapping[str, str]) -> None:
-        if headers.get("x-litellm-call-id") or headers.get("x-litellm-version"):
-            self.call.provider = "litellm"
+    def _looks_right(self, match: Match, body: bytes | None) -> bool:
+        if body is None:
+            return match.telling
+        return self._request is not None and self._request.fits()
+
+    def _read_fetch(self, response_id: str, query: str) -> None:
+        call, asked = self.call, parse_qs(query)
+        call.response_id = response_id
+        call.api_type = "responses" if call.provider in _OPENAI else None
+        call.stream = asked.get("stream") == ["true"] or None
+        call.stream_cursor = asked.get("starting_after", [None])[0]
+
+    def _take(self, chunk: bytes) -> None:
+        if self.closed:
+            return
+        if self._decoder is not None:
+            try:
+                chunk = self._decoder.decompress(chunk)
+            except Exception as error:  # each library has an error of its own
+                self._close()
+                self._give_up("it cannot be decoded", error)
+                return
+        if self._sse is not None:
+            self._sse.feed(chunk)
+            if self._sse.held > _LARGEST_BODY:
+                self._give_up(f"it has an event over {_LARGEST_BODY >> 20} MiB")
+        elif chunk:
+            self._hold(chunk)
 
     def _hold(self, chunk: bytes) -> None:
-        if not self._body and self._is_stream(chunk):
-            self._stream = self._match.format.stream(self.call)
-            self._sse = SSE(self._stream)
-            self._sse.feed(chunk)
-            return
+        self._body.append(chunk)
         self._size += len(chunk)
-        if self._size <= _LARGEST_BODY:
-            self._body.append(chunk)
-        else:
-            self._body.clear()
-            self.closed = True
-            self.call.unreadable = f"over {_LARGEST_BODY >> 20} MiB"
+        if self._size > _LARGEST_BODY:
+            self._give_up(f"it is over {_LARGEST_BODY >> 20} MiB")
+        elif not self._held_whole:
+            self._tell_framing()
 
-    def _is_stream(self, chunk: bytes) -> bool:
-        status = self.call.http_status or 200
-        return status < 400 and _first_character(chunk) not in b"{[<"
+    def _tell_framing(self) -> None:
+        start = b"".join(self._body).removeprefix(_BOM)
+        if _first_character(start) in _JSON or (self.call.http_status or 200) >= 400:
+            self._held_whole = True
+            return
+        text = start.lstrip()
+        if any(text.startswith(known) for known in _STREAM_STARTS):
+            self._body.clear()
+            self._stream = self._format.stream(self.call)
+            self._sse = SSE(self._stream)
+            self._sse.feed(start)
+        elif text and not any(known.startswith(text) for known in _STREAM_STARTS):
+            self._give_up("it is neither JSON nor a stream of events")
 
     def _close(self) -> None:
         if self.closed:
@@ -188,25 +242,32 @@ class Exchange:
                 self._sse.close()
                 self._stream.close()
             elif self._body:
-                self._read_body(self._body[0] if len(self._body) == 1 else b"".join(self._body))
+                self._read_body((self._body[0] if len(self._body) == 1 else b"".join(self._body)).removeprefix(_BOM))
         except Exception as error:
-            self._give_up("unexpected answer", error)
+            self._give_up("its shape is not what was expected", error)
         self._body.clear()
+        self._name_failure()
 
     def _read_body(self, body: bytes) -> None:
         call = self.call
         if (call.http_status or 200) >= 400:
             read_error(body, call)
             return
-        self._match.format.read_response(body, call)
-        if not call.complete:
-            call.unreadable = "not JSON of the format that its request has"
-        elif call.usage is None:
+        self._format.read_response(body, call)
+        if call.complete and call.usage is None and call.operation != FETCH:
+            read_error_in_success(body, call)
             call.keys_seen = keys_of(body)
 
-    def _give_up(self, what: str, error: Exception) -> None:
+    def _name_failure(self) -> None:
+        call = self.call
+        if call.error_type is None and (call.http_status or 200) >= 400:
+            call.error_type = str(call.http_status)
+
+    def _give_up(self, what: str, error: Exception | None = None) -> None:
         self.closed = True
-        self.call.unreadable = f"{what}: {error}"
+        self._body.clear()
+        self.call.unreadable = f"{what}: {error}" if error else what
+        self._name_failure()
 
 
 def _first_character(chunk: bytes) -> bytes:

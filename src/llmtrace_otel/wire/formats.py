@@ -9,8 +9,12 @@ from llmtrace_otel.wire.call import Call
 from llmtrace_otel.wire.framing import EventReader
 
 
-class Content(Protocol):
+class Request(Protocol):
     """What a request said, kept so that its messages can be built once the call is over."""
+
+    def fits(self) -> bool:
+        """Whether the body has this format's shape, which decides for a host that is not known."""
+        ...
 
     def write(self, call: Call) -> None:
         """Builds the call's input messages, system instructions and tool definitions."""
@@ -32,8 +36,6 @@ class Format(NamedTuple):
     operation: str
     provider: str
     """The provider to name when the host is nobody's: the vendor whose format this is."""
-    fits: Callable[[bytes], bool]
-    """Whether a request body, sent to an unknown host, has this format's shape."""
-    read_request: Callable[[bytes, Call], Content | None]
+    read_request: Callable[[bytes, Call], Request | None]
     read_response: Callable[[bytes, Call], None]
     stream: Callable[[Call], StreamReader]

@@ -44,6 +44,11 @@ class SSE:
         self._size = 0
         self._look_at = _LOOK_AFTER
 
+    @property
+    def held(self) -> int:
+        """Bytes that wait for the end of their event."""
+        return self._size
+
     def feed(self, piece: bytes) -> None:
         self._pieces.append(piece)
         self._size += len(piece)

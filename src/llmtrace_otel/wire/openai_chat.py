@@ -13,7 +13,7 @@ from msgspec import Raw, Struct
 
 from llmtrace_otel.wire import parts
 from llmtrace_otel.wire.call import Call, Message
-from llmtrace_otel.wire.decode import Reader, loads
+from llmtrace_otel.wire.decode import Count, Integer, Reader, loads
 from llmtrace_otel.wire.errors import set_error
 from llmtrace_otel.wire.formats import Format
 from llmtrace_otel.wire.openai_usage import OpenAIUsage, set_usage
@@ -26,13 +26,13 @@ class ResponseFormat(Struct):
 class ChatRequest(Struct):
     model: str | None = None
     stream: bool | None = None
-    n: int | None = None
-    seed: int | None = None
-    top_k: int | None = None
+    n: Count | None = None
+    seed: Integer | None = None
+    top_k: Integer | None = None
     top_p: float | None = None
     temperature: float | None = None
-    max_tokens: int | None = None
-    max_completion_tokens: int | None = None
+    max_tokens: Count | None = None
+    max_completion_tokens: Count | None = None
     frequency_penalty: float | None = None
     presence_penalty: float | None = None
     stop: str | list[str] | None = None
@@ -43,8 +43,11 @@ class ChatRequest(Struct):
     tools: Raw = Raw()
     functions: Raw = Raw()
 
+    def fits(self) -> bool:
+        return self.model is not None and bytes(self.messages)[:1] == b"["
+
     def write(self, call: Call) -> None:
-        call.input_messages = [input_message(item) for item in parts.items(loads(self.messages))]
+        call.input_messages = parts.each(loads(self.messages), input_message)
         definitions = tool_definitions(loads(self.tools)) + [
             found for item in parts.items(loads(self.functions)) if (found := _definition(item))
         ]
@@ -105,7 +108,6 @@ class BareChoice(Struct):
 
 class Groq(Struct):
     usage: OpenAIUsage | None = None
-    error: str | None = None
 
 
 class BareChunk(Struct):
@@ -127,21 +129,10 @@ class Chunk(BareChunk):
     choices: list[ChunkChoice] | None = None  # type: ignore[assignment]
 
 
-class Shape(Struct):
-    model: Raw = Raw()
-    messages: Raw = Raw()
-
-
 _read_request = Reader(ChatRequest)
 _read_response = Reader(ChatResponse)
 _read_bare_chunk = Reader(BareChunk)
 _read_chunk = Reader(Chunk)
-_read_shape = Reader(Shape)
-
-
-def fits(body: bytes) -> bool:
-    shape = _read_shape(body)
-    return shape is not None and bytes(shape.messages)[:1] == b"[" and bytes(shape.model)[:1] == b'"'
 
 
 def read_request(body: bytes, call: Call) -> ChatRequest | None:
@@ -184,8 +175,8 @@ def read_response(body: bytes, call: Call) -> None:
     call.service_tier = response.service_tier
     call.system_fingerprint = response.system_fingerprint
     set_usage(response.usage, call)
-    if error := bytes(response.error):
-        set_error({"error": loads(error)}, call)
+    if bytes(response.error):
+        set_error(loads(response.error), call)
     choices = response.choices or []
     if len(choices) > 1:
         choices.sort(key=lambda choice: choice.index or 0)
@@ -221,10 +212,10 @@ class ChatStream:
         chunk = self._read(data)
         if chunk is None:
             return
-        self._identify(chunk)
-        if (error := bytes(chunk.error)) and error != b"null":
+        self._identify(chunk, data)
+        if bytes(chunk.error) and (error := loads(chunk.error)):
             # What such a chunk counts besides is not to be trusted: some state more reasoning than output.
-            set_error({"error": loads(error)}, call)
+            set_error(error, call)
             return
         set_usage(chunk.usage, call)
         if chunk.x_groq is not None:
@@ -242,14 +233,14 @@ class ChatStream:
                 self._answers[index].message(self._reasons.get(index)) for index in sorted(self._answers)
             ]
 
-    def _identify(self, chunk: BareChunk) -> None:
+    def _identify(self, chunk: BareChunk, data: bytes) -> None:
         call = self._call
         call.response_id = call.response_id or chunk.id or None
         call.response_model = call.response_model or chunk.model or None
         call.service_tier = chunk.service_tier or call.service_tier
         call.system_fingerprint = chunk.system_fingerprint or call.system_fingerprint
-        if call.response_id and call.response_model and not call.capture:
-            self.every = False
+        if call.response_id and call.response_model and not call.capture and b'" :' not in data:
+            self.every = False  # from here on the marks find what is needed
 
     def _choice(self, choice: BareChoice | ChunkChoice) -> None:
         index = choice.index or 0
@@ -267,7 +258,7 @@ class _Answer:
         self._role = "assistant"
         self._text: list[str] = []
         self._reasoning: list[str] = []
-        self._tools: dict[int, ToolCallDelta] = {}
+        self._tools: dict[int, _ToolCall] = {}
 
     def add(self, choice: ChunkChoice) -> None:
         if choice.text:
@@ -297,8 +288,7 @@ class _Answer:
             found.append(parts.text("".join(self._text)))
         for index in sorted(self._tools):
             call = self._tools[index]
-            function = call.function or FunctionDelta()
-            found.append(parts.tool_call(call.id, function.name, function.arguments))
+            found.append(parts.tool_call(call.id, call.name, "".join(call.arguments)))
         return parts.output(found, finish_reason, self._role)
 
     def _parts(self, content: list[dict[str, Any]]) -> None:
@@ -313,11 +303,24 @@ class _Answer:
         index = delta.index
         if index is None:  # some vendors leave it out: a new id is a new call
             index = len(self._tools) if delta.id or not self._tools else max(self._tools)
-        call = self._tools.setdefault(index, ToolCallDelta(function=FunctionDelta()))
+        elif index in self._tools and delta.id and delta.id != self._tools[index].id:  # others always say 0
+            index = max(self._tools) + 1
+        elif not delta.id and self._tools and index not in self._tools:
+            index = max(self._tools) if index == 0 else index
+        call = self._tools.setdefault(index, _ToolCall())
         call.id = call.id or delta.id
-        if delta.function is not None and call.function is not None:
-            call.function.name = call.function.name or delta.function.name
-            call.function.arguments = (call.function.arguments or "") + (delta.function.arguments or "")
+        if delta.function is not None:
+            call.name = call.name or delta.function.name
+            call.arguments.append(delta.function.arguments or "")
+
+
+class _ToolCall:
+    """One tool call of a stream; its arguments come in pieces."""
+
+    def __init__(self) -> None:
+        self.id: str | None = None
+        self.name: str | None = None
+        self.arguments: list[str] = []
 
 
 def input_message(item: dict[str, Any]) -> Message:
@@ -336,19 +339,21 @@ def message_parts(item: dict[str, Any]) -> list[Message]:
     found += content_parts(item.get("content"))
     if isinstance(refusal := item.get("refusal"), str) and refusal:
         found.append(parts.text(refusal))
-    for call in parts.items(item.get("tool_calls")):
-        function = call.get("function") or call.get("custom") or {}
-        arguments = function.get("arguments", function.get("input"))
-        found.append(parts.tool_call(call.get("id"), function.get("name"), arguments))
+    found += parts.each(item.get("tool_calls"), _tool_call)
     if isinstance(function := item.get("function_call"), dict):
         found.append(parts.tool_call(None, function.get("name"), function.get("arguments")))
     return found
 
 
+def _tool_call(call: dict[str, Any]) -> Message:
+    function = call.get("function") or call.get("custom") or {}
+    return parts.tool_call(call.get("id"), function.get("name"), function.get("arguments", function.get("input")))
+
+
 def content_parts(content: Any) -> list[Message]:
     if isinstance(content, str):
         return [parts.text(content)] if content else []
-    return [_content_part(item) for item in parts.items(content)]
+    return parts.each(content, _content_part)
 
 
 def _content_part(item: dict[str, Any]) -> Message:
@@ -396,11 +401,11 @@ def _definition(item: dict[str, Any]) -> Message | None:
 
 
 def _output(choice: Choice) -> Message:
-    if bytes(choice.text):
-        return parts.output([parts.text(loads(choice.text) or "")], choice.finish_reason)
+    if isinstance(text := loads(choice.text), str):
+        return parts.output([parts.text(text)], choice.finish_reason)
     item = loads(choice.message)
     found = message_parts(item) if isinstance(item, dict) else []
     return parts.output(found, choice.finish_reason)
 
 
-OPENAI_CHAT = Format("openai.chat", "chat", "openai", fits, read_request, read_response, ChatStream)
+OPENAI_CHAT = Format("openai.chat", "chat", "openai", read_request, read_response, ChatStream)

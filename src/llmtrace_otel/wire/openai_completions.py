@@ -8,7 +8,7 @@ from msgspec import Raw, Struct
 
 from llmtrace_otel.wire import parts
 from llmtrace_otel.wire.call import Call
-from llmtrace_otel.wire.decode import Reader, loads
+from llmtrace_otel.wire.decode import Count, Integer, Reader, loads
 from llmtrace_otel.wire.formats import Format
 from llmtrace_otel.wire.openai_chat import ChatStream, read_response, set_sampling
 
@@ -16,34 +16,26 @@ from llmtrace_otel.wire.openai_chat import ChatStream, read_response, set_sampli
 class CompletionRequest(Struct):
     model: str | None = None
     stream: bool | None = None
-    n: int | None = None
-    seed: int | None = None
-    top_k: int | None = None
+    n: Count | None = None
+    seed: Integer | None = None
+    top_k: Integer | None = None
     top_p: float | None = None
     temperature: float | None = None
-    max_tokens: int | None = None
+    max_tokens: Count | None = None
     frequency_penalty: float | None = None
     presence_penalty: float | None = None
     stop: str | list[str] | None = None
     service_tier: str | None = None
     prompt: Raw = Raw()
 
+    def fits(self) -> bool:
+        return self.model is not None and bytes(self.prompt)[:1] in (b'"', b"[")
+
     def write(self, call: Call) -> None:
         call.input_messages = [parts.message("user", [parts.text(prompt)]) for prompt in _prompts(loads(self.prompt))]
 
 
-class Shape(Struct):
-    model: Raw = Raw()
-    prompt: Raw = Raw()
-
-
 _read_request = Reader(CompletionRequest)
-_read_shape = Reader(Shape)
-
-
-def fits(body: bytes) -> bool:
-    shape = _read_shape(body)
-    return shape is not None and bytes(shape.prompt)[:1] in (b'"', b"[") and bytes(shape.model)[:1] == b'"'
 
 
 def read_request(body: bytes, call: Call) -> CompletionRequest | None:
@@ -60,6 +52,4 @@ def _prompts(prompt: Any) -> list[Any]:
     return [prompt]
 
 
-OPENAI_COMPLETIONS = Format(
-    "openai.completions", "text_completion", "openai", fits, read_request, read_response, ChatStream
-)
+OPENAI_COMPLETIONS = Format("openai.completions", "text_completion", "openai", read_request, read_response, ChatStream)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Raw, Struct
 
 from llmtrace_otel.wire.call import Call
-from llmtrace_otel.wire.decode import Reader
+from llmtrace_otel.wire.decode import Count, Reader
 from llmtrace_otel.wire.formats import Format
 from llmtrace_otel.wire.openai_chat import ChatStream
 from llmtrace_otel.wire.openai_usage import OpenAIUsage, set_usage
@@ -13,8 +13,12 @@ from llmtrace_otel.wire.openai_usage import OpenAIUsage, set_usage
 
 class EmbeddingsRequest(Struct):
     model: str | None = None
-    dimensions: int | None = None
+    dimensions: Count | None = None
     encoding_format: str | None = None
+    input: Raw = Raw()
+
+    def fits(self) -> bool:
+        return self.model is not None and bytes(self.input)[:1] in (b'"', b"[")
 
     def write(self, call: Call) -> None:
         """The conventions give embeddings no messages."""
@@ -26,19 +30,8 @@ class EmbeddingsResponse(Struct):
     usage: OpenAIUsage | None = None
 
 
-class Shape(Struct):
-    model: Raw = Raw()
-    input: Raw = Raw()
-
-
 _read_request = Reader(EmbeddingsRequest)
 _read_response = Reader(EmbeddingsResponse)
-_read_shape = Reader(Shape)
-
-
-def fits(body: bytes) -> bool:
-    shape = _read_shape(body)
-    return shape is not None and bytes(shape.input)[:1] in (b'"', b"[") and bytes(shape.model)[:1] == b'"'
 
 
 def read_request(body: bytes, call: Call) -> EmbeddingsRequest | None:
@@ -62,4 +55,4 @@ def read_response(body: bytes, call: Call) -> None:
         call.usage.output = None  # an embedding has no output tokens, though some vendors state a zero
 
 
-OPENAI_EMBEDDINGS = Format("openai.embeddings", "embeddings", "openai", fits, read_request, read_response, ChatStream)
+OPENAI_EMBEDDINGS = Format("openai.embeddings", "embeddings", "openai", read_request, read_response, ChatStream)

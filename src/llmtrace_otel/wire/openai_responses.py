@@ -14,8 +14,8 @@ from msgspec import Raw, Struct
 
 from llmtrace_otel.wire import parts
 from llmtrace_otel.wire.call import Call, Message
-from llmtrace_otel.wire.decode import Reader, loads
-from llmtrace_otel.wire.errors import set_error
+from llmtrace_otel.wire.decode import Count, Reader, loads
+from llmtrace_otel.wire.errors import UNNAMED, set_error
 from llmtrace_otel.wire.formats import Format
 from llmtrace_otel.wire.openai_chat import tool_definitions
 from llmtrace_otel.wire.openai_usage import OpenAIUsage, set_usage
@@ -44,7 +44,7 @@ class ResponsesRequest(Struct):
     stream: bool | None = None
     top_p: float | None = None
     temperature: float | None = None
-    max_output_tokens: int | None = None
+    max_output_tokens: Count | None = None
     reasoning: Reasoning | None = None
     text: TextOptions | None = None
     service_tier: str | None = None
@@ -54,14 +54,15 @@ class ResponsesRequest(Struct):
     input: Raw = Raw()
     tools: Raw = Raw()
 
+    def fits(self) -> bool:
+        return self.model is not None and bytes(self.input)[:1] in (b'"', b"[")
+
     def write(self, call: Call) -> None:
         instructions, given = loads(self.instructions), loads(self.input)
         if isinstance(instructions, str):
             call.system_instructions = [parts.text(instructions)]
         call.input_messages = (
-            [parts.message("user", [parts.text(given)])]
-            if isinstance(given, str)
-            else [input_message(item) for item in parts.items(given)]
+            [parts.message("user", [parts.text(given)])] if isinstance(given, str) else parts.each(given, input_message)
         )
         call.tool_definitions = tool_definitions(loads(self.tools)) or None
 
@@ -97,21 +98,10 @@ class ItemDone(Struct):
     item: Raw = Raw()
 
 
-class Shape(Struct):
-    model: Raw = Raw()
-    input: Raw = Raw()
-
-
 _read_request = Reader(ResponsesRequest)
 _read_response = Reader(Response)
 _read_event = Reader(Event)
 _read_item = Reader(ItemDone)
-_read_shape = Reader(Shape)
-
-
-def fits(body: bytes) -> bool:
-    shape = _read_shape(body)
-    return shape is not None and bytes(shape.input)[:1] in (b'"', b"[") and bytes(shape.model)[:1] == b'"'
 
 
 def read_request(body: bytes, call: Call) -> ResponsesRequest | None:
@@ -170,17 +160,16 @@ class ResponseStream:
                 call.complete = True
                 _set_response(event.response, call)
             case "response.created" if event.response is not None:
-                call.response_id = event.response.id
-                call.response_model = event.response.model
+                call.response_id = event.response.id or None
+                call.response_model = event.response.model or None
             case "response.output_item.done" if (item := _read_item(data)) is not None:
                 self._items.append(loads(item.item))
             case "error":
-                set_error({"error": loads(event.error) or {"code": event.code, "message": event.message}}, call)
-                call.error_type = call.error_type or "error"
+                set_error(loads(event.error) or {"code": event.code, "message": event.message}, call)
 
     def close(self) -> None:
         call = self._call
-        if call.capture and call.output_messages is None and self._items:
+        if call.capture and not call.output_messages and self._items:
             call.output_messages = [parts.output(output_parts(self._items), None)]
 
 
@@ -192,8 +181,10 @@ def _set_response(response: Response, call: Call) -> None:
     call.conversation_id = call.conversation_id or _id(response.conversation)
     if call.operation != FETCH:
         set_usage(response.usage, call)
-        if (error := bytes(response.error)) and error != b"null":
-            set_error({"error": loads(error)}, call)
+        if bytes(response.error):
+            set_error(loads(response.error), call)
+        if response.status == "failed":
+            call.error_type = call.error_type or UNNAMED
     if call.capture:
         found = output_parts(loads(response.output))
         call.output_messages = [parts.output(found, _finish_reason(response, found))] if found else []
@@ -216,10 +207,12 @@ def input_message(item: dict[str, Any]) -> Message:
     kind = item.get("type", "message")
     if kind == "message":
         content = item.get("content")
-        found = [parts.text(content)] if isinstance(content, str) else [_content(part) for part in parts.items(content)]
+        found = [parts.text(content)] if isinstance(content, str) else parts.each(content, _content)
         return parts.message(item.get("role"), found)
     if kind in ("function_call_output", "custom_tool_call_output"):
-        return parts.message("tool", [parts.tool_response(item.get("call_id"), item.get("output"))])
+        output = item.get("output")
+        told = parts.each(output, _content) if isinstance(output, list) else output
+        return parts.message("tool", [parts.tool_response(item.get("call_id"), told)])
     return parts.message("assistant", output_parts([item]))
 
 
@@ -232,7 +225,7 @@ def _item_parts(item: dict[str, Any]) -> list[Message]:
     kind = str(item.get("type", ""))
     match kind:
         case "message":
-            return [_content(part) for part in parts.items(item.get("content"))]
+            return parts.each(item.get("content"), _content)
         case "reasoning":
             thoughts = parts.items(item.get("summary")) + parts.items(item.get("content"))
             return [parts.reasoning(thought.get("text", "")) for thought in thoughts]
@@ -266,5 +259,5 @@ def _content(part: dict[str, Any]) -> Message:
             return parts.generic(part)
 
 
-OPENAI_RESPONSES = Format("openai.responses", "chat", "openai", fits, read_request, read_response, ResponseStream)
+OPENAI_RESPONSES = Format("openai.responses", "chat", "openai", read_request, read_response, ResponseStream)
 OPENAI_FETCH_RESPONSE = OPENAI_RESPONSES._replace(name="openai.responses.get", operation=FETCH)

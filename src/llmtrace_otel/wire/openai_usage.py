@@ -10,17 +10,18 @@ from __future__ import annotations
 from msgspec import Struct
 
 from llmtrace_otel.wire.call import Call, Usage
+from llmtrace_otel.wire.decode import Count
 
 
 class InputDetails(Struct):
-    cached_tokens: int | None = None
-    cache_write_tokens: int | None = None
-    audio_tokens: int | None = None
+    cached_tokens: Count | None = None
+    cache_write_tokens: Count | None = None
+    audio_tokens: Count | None = None
 
 
 class OutputDetails(Struct):
-    reasoning_tokens: int | None = None
-    audio_tokens: int | None = None
+    reasoning_tokens: Count | None = None
+    audio_tokens: Count | None = None
 
 
 class StatedCost(Struct):
@@ -34,21 +35,21 @@ class CostDetails(Struct):
 class OpenAIUsage(Struct):
     """Both spellings: `prompt_tokens`/`completion_tokens` and `input_tokens`/`output_tokens`."""
 
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
+    prompt_tokens: Count | None = None
+    completion_tokens: Count | None = None
     prompt_tokens_details: InputDetails | None = None
     completion_tokens_details: OutputDetails | None = None
-    input_tokens: int | None = None
-    output_tokens: int | None = None
+    input_tokens: Count | None = None
+    output_tokens: Count | None = None
     input_tokens_details: InputDetails | None = None
     output_tokens_details: OutputDetails | None = None
-    cached_tokens: int | None = None
-    prompt_cache_hit_tokens: int | None = None
-    reasoning_tokens: int | None = None
+    cached_tokens: Count | None = None
+    prompt_cache_hit_tokens: Count | None = None
+    reasoning_tokens: Count | None = None
     cost: float | StatedCost | None = None
     is_byok: bool | None = None
     cost_details: CostDetails | None = None
-    cost_in_usd_ticks: int | None = None
+    cost_in_usd_ticks: Count | None = None
 
 
 _NO_INPUT = InputDetails()

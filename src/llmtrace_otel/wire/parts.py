@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+from collections.abc import Callable
 from typing import Any
 
 from llmtrace_otel.wire.call import Message
@@ -126,6 +127,18 @@ def function_definition(name: Any, description: Any, parameters: Any) -> Message
 def items(value: Any) -> list[dict[str, Any]]:
     """The objects of a list that may be anything."""
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def each(value: Any, build: Callable[[dict[str, Any]], Message]) -> list[Message]:
+    """A message or part for each object of a list; one of a surprising shape loses itself, not the others."""
+    return [_built(item, build) for item in items(value)]
+
+
+def _built(item: dict[str, Any], build: Callable[[dict[str, Any]], Message]) -> Message:
+    try:
+        return build(item)
+    except Exception:
+        return message(item["role"], []) if "role" in item else generic(item)
 
 
 def _object(arguments: Any) -> Any:

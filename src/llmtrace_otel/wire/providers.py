@@ -17,6 +17,7 @@ from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from llmtrace_otel.wire.anthropic_messages import ANTHROPIC_COMPLETE, ANTHROPIC_MESSAGES
+from llmtrace_otel.wire.call import Call
 from llmtrace_otel.wire.formats import Format
 from llmtrace_otel.wire.openai_chat import OPENAI_CHAT
 from llmtrace_otel.wire.openai_completions import OPENAI_COMPLETIONS
@@ -42,7 +43,7 @@ class Provider(NamedTuple):
     name: str
     hosts: tuple[str, ...] = ()
     under: str = ""
-    """The start of the paths that are this vendor's, where several share a host."""
+    """A part of the paths that are this vendor's, where several share a host."""
     prices: str | None = None
     """Its id in `genai-prices`, where that is known to it."""
     paths: Mapping[str, Format] = {}
@@ -112,10 +113,14 @@ _DEPLOYMENT = re.compile(r"/deployments/([^/]+)/")
 class Match(NamedTuple):
     """A request that is, or on an unknown host looks like, an LLM call."""
 
-    provider: str
-    format: Format
+    provider: str | None
+    """`None` for the vendor whose format it is."""
+    format: Format | None
+    """`None` where only the body can tell."""
     known: bool
     """Whether the host is in the table; if not, the request's body has the last word."""
+    telling: bool = False
+    """Whether the path alone is enough for an unknown host when the body cannot be seen."""
     model: str | None = None
     """The model, or deployment, that the path names."""
     response_id: str | None = None
@@ -159,8 +164,12 @@ class Providers:
         Raises:
             ValueError: the base URL has no host, or there is no such format.
         """
-        url = urlsplit(base_url)
-        if not url.hostname:
+        try:
+            url = urlsplit(base_url)
+            host, port = url.hostname, url.port
+        except ValueError as error:
+            raise ValueError(f"register_provider: {base_url!r} is no URL: {error}") from None
+        if not host:
             raise ValueError(
                 f"register_provider: {base_url!r} has no host; give a full URL such as 'https://llm.example.com/v1'"
             )
@@ -168,15 +177,16 @@ class Providers:
             raise ValueError(
                 f"register_provider: no wire format {wire_format!r}; there are {', '.join(sorted(FORMATS))}"
             )
+        path_patterns = [path_patterns] if isinstance(path_patterns, str) else path_patterns
         prefix = url.path.rstrip("/")
         patterns = [prefix_ + pattern for pattern in path_patterns for prefix_ in dict.fromkeys((prefix, ""))]
         row = _Registered(
             Provider(name, under="" if patterns else prefix),
-            url.port,
+            port,
             tuple(re.compile(fnmatch.translate(pattern)) for pattern in patterns),
             FORMATS[wire_format] if wire_format else None,
         )
-        self._registered.setdefault(url.hostname, []).append(row)
+        self._registered.setdefault(host, []).append(row)
 
     def may_match(self, method: str, host: str, path: str) -> bool:
         """Whether a request may be an LLM call, told without its body: the cheap question that most requests fail."""
@@ -184,19 +194,15 @@ class Providers:
             return path[path.rfind("/") + 1 :] in _SHARED_PATHS or host in self._registered or host in self._own_paths
         return method == "GET" and "/responses/" in path
 
-    def find(self, method: str, host: str, port: int | None, path: str, body: bytes | None = None) -> Match | None:
-        """What an HTTP request is, by its method, host, port and path; `None` when it is no LLM call.
-
-        `body` is looked at only to tell the format of a registered path, and to confirm a call to an unknown host.
-        """
-        if self._registered and host in self._registered and (match := self._own(method, host, port, path, body)):
+    def find(self, method: str, host: str, port: int | None, path: str) -> Match | None:
+        """What an HTTP request is, by its method, host, port and path; `None` when it is no LLM call."""
+        if self._registered and host in self._registered and (match := self._own(method, host, port, path)):
             return match
         if method == "POST":
             shared = _SHARED_PATHS.get(path[path.rfind("/") + 1 :])
-            if shared is not None:
-                for suffix, found in shared:
-                    if path.endswith(suffix):
-                        return self._post(host, port, path, suffix, found, body)
+            for suffix, found in shared or ():
+                if path.endswith(suffix):
+                    return self._post(host, port, path, suffix, found)
             if host in self._own_paths:
                 for provider in self._exact[host]:
                     if path in provider.paths:
@@ -205,53 +211,54 @@ class Providers:
             return self._fetch(host, port, path)
         return None
 
-    def _post(
-        self, host: str, port: int | None, path: str, suffix: str, found: Format, body: bytes | None
-    ) -> Match | None:
+    def _post(self, host: str, port: int | None, path: str, suffix: str, found: Format) -> Match:
         key = host, port, path
         if key in self._found:
             return self._found[key]
         provider = self.provider(host, port, path)
-        if provider is not None:
-            deployment = _DEPLOYMENT.search(path) if "/deployments/" in path else None
-            match = Match(provider.name, found, known=True, model=unquote(deployment[1]) if deployment else None)
-            if len(self._found) < _MOST_REMEMBERED:
-                self._found[key] = match
-            return match
-        if suffix in _TELLING_PATHS if body is None else found.fits(body):
-            return Match(self_hosted(host) or found.provider, found, known=False)
-        return None
+        if provider is None:
+            name = self.on_loopback(host, port) or self_hosted(host)
+            return Match(name, found, known=False, telling=suffix in _TELLING_PATHS)
+        deployment = _DEPLOYMENT.search(path) if "/deployments/" in path else None
+        match = Match(provider.name, found, known=True, model=unquote(deployment[1]) if deployment else None)
+        if len(self._found) < _MOST_REMEMBERED:
+            self._found[key] = match
+        return match
 
     def _fetch(self, host: str, port: int | None, path: str) -> Match | None:
         if (fetched := _FETCH.search(path)) is None:
             return None
         provider = self.provider(host, port, path)
+        name = provider.name if provider else self.on_loopback(host, port) or self_hosted(host)
         if provider is None and not fetched[1].startswith("resp_"):
             return None
-        name = provider.name if provider else OPENAI_FETCH_RESPONSE.provider
-        return Match(name, OPENAI_FETCH_RESPONSE, known=provider is not None, response_id=fetched[1])
+        return Match(name, OPENAI_FETCH_RESPONSE, known=True, response_id=fetched[1])
 
-    def _own(self, method: str, host: str, port: int | None, path: str, body: bytes | None) -> Match | None:
+    def _own(self, method: str, host: str, port: int | None, path: str) -> Match | None:
         for row in self._registered[host]:
-            if method != "POST" or (row.port is not None and row.port != port):
+            if row.port is not None and row.port != port:
                 continue
-            if any(pattern.match(path) for pattern in row.patterns):
-                return Match(row.provider.name, row.format or told_by(body) or OPENAI_CHAT, known=True)
-            if not row.patterns and path.startswith(row.provider.under):
-                for suffix, found in _SHARED_PATHS.get(path.rpartition("/")[2], ()):
-                    if path.endswith(suffix):
-                        return Match(row.provider.name, row.format or found, known=True)
+            if method == "POST" and any(pattern.match(path) for pattern in row.patterns):
+                return Match(row.provider.name, row.format or shared_format(path), known=True)
+            if row.patterns or not _is_below(path, row.provider.under):
+                continue
+            if method == "POST" and (found := shared_format(path)) is not None:
+                return Match(row.provider.name, row.format or found, known=True)
+            if method == "GET" and (fetched := self._fetch(host, port, path)) is not None:
+                return fetched._replace(provider=row.provider.name)
         return None
 
     def provider(self, host: str, port: int | None, path: str) -> Provider | None:
-        """The row that a host belongs to; loopback hosts belong to nobody but for well-known ports."""
-        rows = self._exact.get(host)
-        if rows is None and host in _LOOPBACK:
-            rows = self._exact.get(f":{port}", [])
-        for row in rows if rows is not None else self._by_suffix(host):
-            if path.lstrip("/").startswith(row.under.lstrip("/")):
+        """The row that a host belongs to; loopback hosts belong to nobody."""
+        for row in self._exact.get(host) or self._by_suffix(host):
+            if row.under in path:
                 return row
         return None
+
+    def on_loopback(self, host: str, port: int | None) -> str | None:
+        """The product whose usual port this is on one's own machine."""
+        rows = self._exact.get(f":{port}") if host in _LOOPBACK else None
+        return rows[0].name if rows else None
 
     def _by_suffix(self, host: str) -> list[Provider]:
         return [provider for suffix, provider in self._suffixes if host.endswith(suffix)]
@@ -261,11 +268,26 @@ DEFAULT = Providers()
 register_provider = DEFAULT.register_provider
 
 
-def told_by(body: bytes | None) -> Format | None:
-    """The format whose shape a request body has."""
-    if body is None:
-        return None
-    return next((found for found in FORMATS.values() if found.fits(body)), None)
+def shared_format(path: str) -> Format | None:
+    """The format whose path this is at any vendor's."""
+    candidates = _SHARED_PATHS.get(path[path.rfind("/") + 1 :], ())
+    return next((found for suffix, found in candidates if path.endswith(suffix)), None)
+
+
+def told_by(path: str, body: bytes | None) -> Format:
+    """The format of a registered path that says nothing itself, by the shape of the body."""
+    if body is not None:
+        if b'"anthropic_version"' in body or b'"input_schema"' in body or b'"system":' in body:
+            return ANTHROPIC_MESSAGES
+        for found in FORMATS.values():
+            request = found.read_request(body, Call(found.operation, found.provider))
+            if request is not None and request.fits():
+                return found
+    return OPENAI_CHAT
+
+
+def _is_below(path: str, prefix: str) -> bool:
+    return not prefix or path == prefix or path.startswith(prefix + "/")
 
 
 def self_hosted(host: str) -> str | None:
