@@ -10,7 +10,6 @@ import inspect
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from importlib.metadata import version
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -143,7 +142,7 @@ def _error_type(error: BaseException) -> str:
 
 @per_provider
 def _tracer(provider: trace.TracerProvider) -> trace.Tracer:
-    return provider.get_tracer(sc.SCOPE, version("llmtrace-otel"), sc.SCHEMA_URL)
+    return provider.get_tracer(sc.SCOPE, sc.VERSION, sc.SCHEMA_URL)
 
 
 @per_provider

@@ -12,6 +12,7 @@ that are sent within it share one span.
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Collection
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -64,6 +65,7 @@ class _Hooks:
         self._options = options
         self._wrappers: Wrappers | None = None
         self._retired = False
+        self._lock = threading.Lock()  # two libraries may be imported at once
 
     def library(self, module: ModuleType) -> None:
         """A post-import hook for `httpx` and `httpx2`."""
@@ -83,10 +85,11 @@ class _Hooks:
         if self._retired:
             return
         try:
-            if self._wrappers is None:
-                from llmtrace_otel.instrument.wrappers import Wrappers
+            from llmtrace_otel.instrument.wrappers import Wrappers
 
-                self._wrappers = Wrappers(self._options)
-            wrap(self._wrappers)
+            with self._lock:
+                if self._wrappers is None:
+                    self._wrappers = Wrappers(self._options)
+                wrap(self._wrappers)
         except Exception:
             _log.warning("llmtrace: %s could not be instrumented; it runs on untraced", module.__name__, exc_info=True)

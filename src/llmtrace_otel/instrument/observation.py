@@ -22,10 +22,14 @@ from llmtrace_otel.wire.exchange import Exchange
 _log = logging.getLogger("llmtrace_otel")
 
 
+def _unread(_: bytes) -> None:
+    pass
+
+
 class Observation:
     """Tells an exchange what happens, and ends the call's span when nothing more can happen."""
 
-    __slots__ = ("_done", "_exchange", "_logical", "_span", "feed")
+    __slots__ = ("_exchange", "_logical", "_span", "done", "feed")
 
     feed: Callable[[bytes], None]
     """Takes a piece of the body, as it came over the wire."""
@@ -34,14 +38,14 @@ class Observation:
         self._exchange = exchange
         self._span = span
         self._logical = logical
-        self._done = False
+        self.done = False
         self.feed = exchange.feed
 
     @classmethod
     def start(cls, recorder: Recorder, exchange: Exchange) -> Observation:
         """Starts a span for the exchange, or joins it to the failed attempt before it."""
         logical = retries.current()
-        earlier = logical.take() if logical is not None else None
+        earlier = logical.take(exchange.call) if logical is not None else None
         if earlier is not None:
             exchange.call.start_ns = earlier.call.start_ns
             exchange.call.attempts = earlier.call.attempts + 1
@@ -59,24 +63,30 @@ class Observation:
 
     def body(self, whole: bytes) -> None:
         """The whole body has come at once."""
-        self._exchange.feed(whole)
-        self.end()
+        if not self.done:
+            self._exchange.whole(whole)
+            self._finish()
+
+    def stop_reading(self, error: Exception) -> None:
+        """Reading has failed: what follows goes by unread."""
+        _log.debug("llmtrace: an answer could not be read on: %r", error)
+        self.feed = _unread
 
     def end(self) -> None:
         """The body has come to its end."""
-        if not self._done:
+        if not self.done:
             self._exchange.end()
             self._finish()
 
     def abandon(self) -> None:
         """The reader has stopped, or never started, to read the body."""
-        if not self._done:
+        if not self.done:
             self._exchange.abandon()
             self._finish()
 
     def fail(self, error: BaseException) -> None:
         """The attempt broke; what only ends a task or a program is the caller's choice, and no error of the call."""
-        if self._done:
+        if self.done:
             return
         if isinstance(error, Exception):
             self._exchange.fail(error)
@@ -85,10 +95,10 @@ class Observation:
         self._finish()
 
     def _finish(self) -> None:
-        self._done = True
+        self.done = True
         call = self._exchange.call
-        if call.error_type is not None and self._logical is not None and self._logical.hold(self._span):
-            return  # the SDK may try again
         if call.capture:
             self._exchange.write_content()
+        if call.error_type is not None and self._logical is not None and self._logical.hold(self._span):
+            return  # the SDK may try again
         self._span.end()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from llmtrace_otel.telemetry.spans import CallSpan
+    from llmtrace_otel.wire.call import Call
 
 SDKS = (
     "openai._base_client",
@@ -38,20 +39,37 @@ class LogicalCall:
         """Keeps the span of a failed attempt for the next one; refuses when the loop is over."""
         if self._over:
             return False
+        self._end_held()
         self._held = span
         return True
 
-    def take(self) -> CallSpan | None:
-        """The span of the failed attempt before, if there was one."""
-        held, self._held = self._held, None
+    def take(self, call: Call) -> CallSpan | None:
+        """The span of the failed attempt that `call` repeats, if it does."""
+        held = self._held
+        if held is None or not _is_same(held.call, call):
+            return None
+        self._held = None
         return held
 
     def close(self) -> None:
         """The loop is over: a span still held ends with its last attempt's error."""
         self._over = True
-        held = self.take()
+        self._end_held()
+
+    def _end_held(self) -> None:
+        held, self._held = self._held, None
         if held is not None:
             held.end()
+
+
+def _is_same(one: Call, other: Call) -> bool:
+    """Whether two attempts ask the same of the same server."""
+    return (one.operation, one.server_address, one.server_port, one.request_model) == (
+        other.operation,
+        other.server_address,
+        other.server_port,
+        other.request_model,
+    )
 
 
 _current: ContextVar[LogicalCall | None] = ContextVar("llmtrace_logical_call", default=None)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextvars import ContextVar, Token
 from types import ModuleType
 from typing import Any
 
 from opentelemetry import context, trace
 from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 
-from llmtrace_otel.instrument import retries
+from llmtrace_otel.instrument import dropped, retries
 from llmtrace_otel.instrument.observation import Observation
 from llmtrace_otel.telemetry import content
 from llmtrace_otel.telemetry.spans import Recorder
@@ -67,7 +68,7 @@ class Wrappers:
         try:
             url = request.url
             method, host, path = request.method, url.host, url.path
-            if not self._providers.may_match(method, host, path) or not is_instrumentation_enabled():
+            if not self._providers.may_match(method, host, path) or _sending.get() or not is_instrumentation_enabled():
                 return None
             port = url.port or (443 if url.scheme == "https" else 80)
             exchange = Exchange.begin(
@@ -106,14 +107,14 @@ class _Library:
             observation = begin(request)
             if observation is None:
                 return original(client, request, *args, **kwargs)
-            token = context.attach(trace.set_span_in_context(observation.span))
+            tokens = _enter(observation)
             try:
                 response = original(client, request, *args, **kwargs)
             except BaseException as error:
                 observation.fail(error)
                 raise
             finally:
-                context.detach(token)
+                _leave(tokens)
             _observe(response, observation, stream_type)
             return response
 
@@ -127,32 +128,51 @@ class _Library:
             observation = begin(request)
             if observation is None:
                 return await original(client, request, *args, **kwargs)
-            token = context.attach(trace.set_span_in_context(observation.span))
+            tokens = _enter(observation)
             try:
                 response = await original(client, request, *args, **kwargs)
             except BaseException as error:
                 observation.fail(error)
                 raise
             finally:
-                context.detach(token)
+                _leave(tokens)
             _observe(response, observation, stream_type)
             return response
 
         return send
 
 
+_sending: ContextVar[bool] = ContextVar("llmtrace_sending", default=False)
+"""Whether a call is being sent here: what its transport sends for it is no call of its own."""
+
+
+def _enter(observation: Observation) -> tuple[Token[context.Context], Token[bool]]:
+    return context.attach(trace.set_span_in_context(observation.span)), _sending.set(True)
+
+
+def _leave(tokens: tuple[Token[context.Context], Token[bool]]) -> None:
+    context.detach(tokens[0])
+    _sending.reset(tokens[1])
+
+
 def _observe(response: Any, observation: Observation, stream_type: type) -> None:
     """Reads a response that is here, or watches the stream of one that is still to come. Never raises."""
     try:
-        if response.is_closed:
-            observation.head(response.status_code, response.headers, decoded=True)
-            observation.body(response.content)
-        else:
+        if not response.is_closed:
             observation.head(response.status_code, response.headers)
             response.stream = stream_type(response.stream, observation)
-    except Exception as error:
+            dropped.watch()
+            return
+        observation.head(response.status_code, response.headers, decoded=True)
+        try:
+            whole = response.content
+        except Exception:  # closed before anybody read it
+            observation.abandon()
+        else:
+            observation.body(whole)
+    except Exception:
         _log.debug("llmtrace: a response could not be observed", exc_info=True)
-        observation.fail(error)
+        observation.abandon()
 
 
 def _visible_body(request: Any) -> bytes | None:
@@ -171,19 +191,25 @@ class _Stream:
         self._observation = observation
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self.__dict__["_stream"], name)
+        if name in ("_stream", "_observation"):  # a copy that is only being made has none yet
+            raise AttributeError(name)
+        return getattr(self._stream, name)
 
     def __del__(self) -> None:
-        self._observation.abandon()  # dropped without being closed
+        observation: Observation | None = self.__dict__.get("_observation")
+        if observation is not None and not observation.done:
+            dropped.drop(observation)
 
 
 class _SyncStream(_Stream):
     def __iter__(self) -> Iterator[bytes]:
         observation = self._observation
-        feed = observation.feed
         try:
             for chunk in self._stream:
-                feed(chunk)
+                try:
+                    observation.feed(chunk)
+                except Exception as error:
+                    observation.stop_reading(error)
                 yield chunk
         except BaseException as error:
             observation.fail(error)
@@ -200,10 +226,12 @@ class _SyncStream(_Stream):
 class _AsyncStream(_Stream):
     async def __aiter__(self) -> AsyncIterator[bytes]:
         observation = self._observation
-        feed = observation.feed
         try:
             async for chunk in self._stream:
-                feed(chunk)
+                try:
+                    observation.feed(chunk)
+                except Exception as error:
+                    observation.stop_reading(error)
                 yield chunk
         except BaseException as error:
             observation.fail(error)

@@ -115,7 +115,7 @@ def parse(line: bytes) -> list[Span]:
         return [span for resource in data.resource_spans or () for span in _resource_spans(resource)]
     except msgspec.ValidationError as error:
         raise NotOTLPError(f"JSON, but not OTLP ({error})") from None
-    except (ValueError, RecursionError) as error:
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise NotOTLPError(_why_not_json(line, error)) from None
 
 

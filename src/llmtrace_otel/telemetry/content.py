@@ -19,6 +19,8 @@ from typing import Any
 
 import msgspec
 
+from llmtrace_otel.wire.call import Message
+
 _log = logging.getLogger("llmtrace_otel")
 
 Redaction = Callable[[str], str]
@@ -102,8 +104,9 @@ def _withhold(_: str) -> str:
 
 
 @cache
-def _say_once(error: str) -> None:
-    _log.warning("llmtrace: the redaction function failed (%s): that content is withheld", error)
+def _say_once(redaction: Redaction, failure: str) -> None:
+    # The exception itself may quote what it was to hide.
+    _log.warning("llmtrace: the redaction function %r failed with %s: content is withheld", redaction, failure)
 
 
 def redacted(value: Any) -> Any:
@@ -114,15 +117,34 @@ def redacted(value: Any) -> Any:
     try:
         return _walk(value, redaction)
     except Exception as error:
-        _say_once(repr(error))
+        _say_once(redaction, type(error).__name__)
         return WITHHELD
+
+
+_STRUCTURE = frozenset({"type", "role", "finish_reason", "id", "name", "modality", "mime_type", "sha256"})
+"""Keys of messages and parts whose values are no content."""
+
+
+def redacted_messages(messages: list[Message]) -> Any:
+    """Messages, or parts of one, with the content redacted and the structure as it is. Never raises."""
+    return [
+        {
+            key: value
+            if key in _STRUCTURE
+            else redacted_messages(value)
+            if key == "parts" and isinstance(value, list)
+            else redacted(value)
+            for key, value in message.items()
+        }
+        for message in messages
+    ]
 
 
 def _walk(value: Any, redaction: Redaction) -> Any:
     if isinstance(value, str):
         return redaction(value)
     if isinstance(value, dict):
-        return {key: item if key in ("type", "role") else _walk(item, redaction) for key, item in value.items()}
+        return {key: _walk(item, redaction) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_walk(item, redaction) for item in value]
     return value
@@ -130,10 +152,11 @@ def _walk(value: Any, redaction: Redaction) -> Any:
 
 def to_json(value: Any) -> str:
     """`value`, redacted, as compact JSON; what JSON cannot hold becomes its `str`. Never raises."""
-    return _encode(redacted(value))
+    return encoded(redacted(value))
 
 
-def _encode(value: Any) -> str:
+def encoded(value: Any) -> str:
+    """`value` as compact JSON, as it is. Never raises."""
     try:
         return msgspec.json.encode(value, enc_hook=str).decode()
     except Exception:  # lone surrogates, exotic keys

@@ -19,6 +19,7 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from llmtrace_otel.telemetry.doubts import PENDING
 from llmtrace_otel.wire.call import Call, Usage
 from llmtrace_otel.wire.providers import PROVIDERS
 
@@ -37,7 +38,7 @@ class Cost(NamedTuple):
     pricing_version: str | None = None
 
 
-_UNKNOWN = Cost(None, UNKNOWN)
+NOT_KNOWN = Cost(None, UNKNOWN)
 _INCLUDED = Cost(None, INCLUDED)
 
 
@@ -46,16 +47,28 @@ def cost_of(call: Call) -> Cost | None:
     if call.stated_cost is not None:
         return Cost(call.stated_cost, ACTUAL, "provider_response")
     usage = call.usage
-    if usage is None:
-        return None if call.error_type or call.operation == "fetch_response" else _UNKNOWN
+    if usage is None and not _should_have_cost(call):
+        return None
     if call.server_address in _SUBSCRIPTION_HOSTS:
         return _INCLUDED
+    if usage is None or usage.input is None or (usage.output is None and call.stream and not call.complete):
+        return NOT_KNOWN  # a part of the tokens is no basis for a price
     day, model = call.start_ns // _DAY_NS, call.response_model or call.request_model
     price = _price(call.provider, model, call.service_tier, day)
     if price is None and call.response_model:  # an alias may be priced where its dated name is not
         price = _price(call.provider, call.request_model, call.service_tier, day)
     usd = price.charge(usage, call.start_ns) if price is not None else None
-    return _UNKNOWN if usd is None else Cost(usd, ESTIMATED, "genai-prices", _version())
+    return NOT_KNOWN if usd is None else Cost(usd, ESTIMATED, "genai-prices", _version())
+
+
+def _should_have_cost(call: Call) -> bool:
+    """Whether something was, or may have been, charged that we know nothing of."""
+    return (
+        call.error_type is None
+        and call.http_status is not None
+        and call.operation != "fetch_response"
+        and call.response_status not in PENDING
+    )
 
 
 class _Rates(NamedTuple):
@@ -127,6 +140,8 @@ class Price:
             "input_audio_tokens": min(usage.input_audio or 0, total),
             "output_audio_tokens": min(usage.output_audio or 0, output),
         }
+        if (total and prices.input_mtok is None) or (output and prices.output_mtok is None):
+            return None
         try:
             return float(prices.calc_price(PricedUsage(**counts))["total_price"])
         except (LookupError, ValueError, TypeError):
@@ -193,11 +208,18 @@ def _price(provider: str, model: str | None, tier: str | None, day: int) -> Pric
     if prices_id is None or not model:
         return None
     try:
-        _, found = _tables().find_provider_model(model, None, prices_id, None)
+        vendor, found = _tables().find_provider_model(model, None, prices_id, None)
         noon = datetime.fromtimestamp((day + 0.5) * _DAY_NS / 1e9, UTC)
-        return Price(found.get_prices(noon, {"service_tier": tier} if tier else None), found)
+        context = _context(tier) if any(found is own for own in vendor.models) else None  # a reseller has no tiers
+        return Price(found.get_prices(noon, context), found)
     except (LookupError, ValueError, AttributeError):
         return None
+
+
+def _context(tier: str | None) -> dict[str, str] | None:
+    if not tier:
+        return None
+    return {"processing": "batch"} if tier == "batch" else {"service_tier": tier}
 
 
 _loading = threading.Event()
@@ -218,12 +240,8 @@ def _tables() -> Any:
         return get_snapshot()
 
 
-def _forget_lock() -> None:
-    global _lock
-    _lock = threading.Lock()  # a thread that held it does not live on in a forked child
-
-
-os.register_at_fork(after_in_child=_forget_lock)
+# A fork while the prices are being imported would leave the child with an import that nobody finishes: it waits.
+os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
 
 
 @lru_cache(maxsize=1)

@@ -7,13 +7,21 @@ import logging
 from llmtrace_otel.wire.call import Call
 
 _log = logging.getLogger("llmtrace_otel")
+PENDING = ("queued", "in_progress")
+"""A background response has no usage before it is fetched."""
 _MOST = 1_000
 _said: set[tuple[str | None, str]] = set()
 
 
 def usage_is_missing(call: Call) -> bool:
     """Whether an answer came whole and should have stated its usage, but did not."""
-    return call.complete and call.usage is None and call.error_type is None and call.operation != "fetch_response"
+    return (
+        call.complete
+        and call.usage is None
+        and call.error_type is None
+        and call.operation != "fetch_response"
+        and call.response_status not in PENDING
+    )
 
 
 def stream_is_incomplete(call: Call) -> bool:

@@ -54,7 +54,7 @@ def is_api_only(provider: object) -> bool:
 
 class _Instruments:
     def __init__(self, provider: metrics.MeterProvider) -> None:
-        meter = provider.get_meter(semconv.SCOPE, schema_url=semconv.SCHEMA_URL)
+        meter = provider.get_meter(semconv.SCOPE, semconv.VERSION, semconv.SCHEMA_URL)
         self._duration = meter.create_histogram(
             semconv.METRIC_DURATION,
             "s",
@@ -85,7 +85,7 @@ class _Instruments:
         attributes = _attributes(call)
         failed = {**attributes, semconv.ERROR_TYPE: call.error_type} if call.error_type else attributes
         self._duration.record(seconds, failed)
-        if call.stream and call.first_chunk_ns is not None:
+        if call.streamed and call.first_chunk_ns is not None:
             self._first_chunk.record((call.first_chunk_ns - call.start_ns) / 1e9, attributes)
         if call.usage is None:
             return

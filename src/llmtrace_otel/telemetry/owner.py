@@ -6,15 +6,19 @@ to it what it lacks instead of making a second one.
 
 from __future__ import annotations
 
-from opentelemetry.trace import Span
+from opentelemetry.trace import Span, SpanKind
 
-NATIVE_SCOPES = frozenset({"com.anthropic.sdk.python"})
-"""Instrumentation scopes whose current span is the inference span of the request that is being sent."""
+from llmtrace_otel.telemetry import semconv
+
+NATIVE_SCOPES = ("com.anthropic.sdk.python",)
+"""Instrumentation scopes, and the beginnings of theirs, that make the inference span of the request being sent."""
 
 
 def owner_of(current: Span) -> Span | None:
     """`current`, if it already stands for the call that is about to be sent; otherwise `None`."""
     scope = getattr(current, "instrumentation_scope", None)
-    if scope is not None and scope.name in NATIVE_SCOPES and current.is_recording():
-        return current
-    return None
+    if scope is None or not scope.name.startswith(NATIVE_SCOPES) or not current.is_recording():
+        return None
+    attributes = getattr(current, "attributes", None) or {}
+    is_inference = getattr(current, "kind", None) is SpanKind.CLIENT and attributes.get(semconv.OPERATION) == "chat"
+    return current if is_inference else None  # their spans of agents and tools are only around a call

@@ -8,10 +8,12 @@ conventions lack is ours and lives under `llmtrace.*` (`operation.cost` is what 
 from __future__ import annotations
 
 import os
+from importlib.metadata import version
 from typing import Final
 
 SCHEMA_URL: Final = "https://opentelemetry.io/schemas/gen-ai/1.42.0"
 SCOPE: Final = "llmtrace_otel"
+VERSION: Final = version("llmtrace-otel")
 
 OLD_NAMES: Final = os.environ.get("LLMTRACE_SEMCONV", "").strip() == "2026-08"
 

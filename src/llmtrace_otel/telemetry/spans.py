@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from importlib.metadata import version
 from time import time_ns
 from typing import Any
 
@@ -24,7 +23,6 @@ from llmtrace_otel.telemetry.owner import owner_of
 from llmtrace_otel.wire.call import Call
 
 _log = logging.getLogger("llmtrace_otel")
-VERSION = version("llmtrace-otel")
 
 REQUEST: dict[str, str] = {
     semconv.OPERATION: "operation",
@@ -59,6 +57,7 @@ RESPONSE: dict[str, str] = {
     semconv.RESPONSE_ID: "response_id",
     semconv.RESPONSE_MODEL: "response_model",
     semconv.RESPONSE_FINISH_REASONS: "finish_reasons",
+    semconv.CONVERSATION_ID: "conversation_id",
     semconv.ERROR_TYPE: "error_type",
 }
 """What an answer tells. Set when the call has ended."""
@@ -138,21 +137,23 @@ class Recorder:
         meter_provider: MeterProvider | None = None,
         logger_provider: LoggerProvider | None = None,
     ) -> None:
-        self._tracer = trace.get_tracer(semconv.SCOPE, VERSION, tracer_provider, semconv.SCHEMA_URL)
+        self._tracer = trace.get_tracer(semconv.SCOPE, semconv.VERSION, tracer_provider, semconv.SCHEMA_URL)
         self._metrics = CallMetrics(meter_provider)
         self._logger_provider = logger_provider
 
     def start(self, call: Call) -> CallSpan:
         """Starts the call's span, or finds the one that another instrumentation has already started for it."""
         call.start_ns = time_ns()
-        cost.load()
         owner = owner_of(trace.get_current_span())
         if owner is not None:
+            cost.load()
             return CallSpan(self, call, owner, owned=False)
         name = f"{call.operation} {call.request_model}" if call.request_model else call.operation
         span = self._tracer.start_span(
             name, kind=SpanKind.CLIENT, attributes=starting_attributes(call), start_time=call.start_ns
         )
+        if span.is_recording():
+            cost.load()
         return CallSpan(self, call, span, owned=True)
 
     def finish(self, call_span: CallSpan) -> None:
@@ -164,7 +165,7 @@ class Recorder:
             if call.provider != call_span.provider:  # the answer told more than the host did
                 attributes[semconv.PROVIDER] = call.provider
             if content.on_spans():
-                attributes |= {name: content.to_json(value) for name, value in _content(call).items()}
+                attributes |= {name: content.encoded(value) for name, value in _redacted_content(call).items()}
             span.set_attributes(
                 attributes if call_span.owned else _lacking(span, {**starting_attributes(call), **attributes})
             )
@@ -179,7 +180,7 @@ class Recorder:
         doubts.warn(call)
 
     def _emit_event(self, call: Call, span: Span) -> None:
-        attributes = {**starting_attributes(call), **ending_attributes(call), **content.redacted(_content(call))}
+        attributes = {**starting_attributes(call), **ending_attributes(call), **_redacted_content(call)}
         record = LogRecord(
             timestamp=call.end_ns,
             context=trace.set_span_in_context(span),
@@ -187,13 +188,17 @@ class Recorder:
             event_name=semconv.EVENT_INFERENCE_DETAILS,
             attributes=attributes,
         )
-        get_logger(semconv.SCOPE, VERSION, self._logger_provider, semconv.SCHEMA_URL).emit(record)
+        get_logger(semconv.SCOPE, semconv.VERSION, self._logger_provider, semconv.SCHEMA_URL).emit(record)
+
+
+def _redacted_content(call: Call) -> dict[str, Any]:
+    return {name: content.redacted_messages(messages) for name, messages in _content(call).items()}
 
 
 def ending_attributes(call: Call) -> dict[str, Any]:
     """All that an ended call adds to its span, without content."""
     attributes = _response(call) if call.usage is None else _response_with_usage(call)
-    if call.stream and call.first_chunk_ns is not None:
+    if call.streamed and call.first_chunk_ns is not None:
         attributes[semconv.RESPONSE_TIME_TO_FIRST_CHUNK] = (call.first_chunk_ns - call.start_ns) / 1e9
     if call.operation == "fetch_response" and call.response_status is not None:
         attributes[semconv.RESPONSE_STATUS] = call.response_status
@@ -223,7 +228,11 @@ def _add_doubts(call: Call, attributes: dict[str, Any]) -> None:
 
 
 def _add_cost(call: Call, attributes: dict[str, Any]) -> None:
-    charged = cost.cost_of(call)
+    try:
+        charged = cost.cost_of(call)
+    except Exception:
+        _log.debug("llmtrace: a cost could not be told", exc_info=True)
+        charged = cost.NOT_KNOWN
     if charged is None:
         return
     usd, status, source, version_of_prices = charged

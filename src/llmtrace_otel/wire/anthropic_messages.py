@@ -280,9 +280,7 @@ def _part(block: dict[str, Any]) -> Message:
         case "tool_use":
             return parts.tool_call(block.get("id"), block.get("name"), block.get("input"))
         case "tool_result":
-            content = block.get("content")
-            told = content_parts(content) if isinstance(content, list) else content
-            return parts.tool_response(block.get("tool_use_id"), told)
+            return parts.tool_response(block.get("tool_use_id"), parts.tool_content(block.get("content"), _part))
         case "server_tool_use" | "mcp_tool_use":
             details = {"type": kind, "input": block.get("input")}
             return parts.server_tool_call(block.get("id"), block.get("name"), details)

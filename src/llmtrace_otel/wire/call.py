@@ -84,6 +84,11 @@ class Call(Struct):
     keys_seen: list[str] | None = None
     """The top-level keys of a JSON answer that has no usage."""
 
+    @property
+    def streamed(self) -> bool:
+        """Whether an answer was asked for in pieces, and came so."""
+        return self.stream is True and self.first_chunk_ns is not None and (self.http_status or 200) < 400
+
     capture: bool = False
     """Whether the messages below are wanted; off by default, and then they are never built."""
     input_messages: list[Message] | None = None

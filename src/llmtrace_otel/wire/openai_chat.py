@@ -327,7 +327,8 @@ def input_message(item: dict[str, Any]) -> Message:
     """A request's message: `system`, `developer`, `user`, `assistant`, `tool` or `function`."""
     role = item.get("role")
     if role in ("tool", "function"):
-        return parts.message("tool", [parts.tool_response(item.get("tool_call_id"), item.get("content"))])
+        told = parts.tool_content(item.get("content"), _content_part)
+        return parts.message("tool", [parts.tool_response(item.get("tool_call_id"), told)])
     return parts.message(role, message_parts(item), item.get("name"))
 
 

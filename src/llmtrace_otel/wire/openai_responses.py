@@ -210,8 +210,7 @@ def input_message(item: dict[str, Any]) -> Message:
         found = [parts.text(content)] if isinstance(content, str) else parts.each(content, _content)
         return parts.message(item.get("role"), found)
     if kind in ("function_call_output", "custom_tool_call_output"):
-        output = item.get("output")
-        told = parts.each(output, _content) if isinstance(output, list) else output
+        told = parts.tool_content(item.get("output"), _content)
         return parts.message("tool", [parts.tool_response(item.get("call_id"), told)])
     return parts.message("assistant", output_parts([item]))
 

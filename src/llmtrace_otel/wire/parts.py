@@ -134,6 +134,15 @@ def each(value: Any, build: Callable[[dict[str, Any]], Message]) -> list[Message
     return [_built(item, build) for item in items(value)]
 
 
+def tool_content(value: Any, build: Callable[[dict[str, Any]], Message]) -> Any:
+    """What a tool gave back: typed items become parts, so that no binary is copied; anything else stays as it is."""
+    if not isinstance(value, list):
+        return value
+    return [
+        _built(item, build) if isinstance(item, dict) and isinstance(item.get("type"), str) else item for item in value
+    ]
+
+
 def _built(item: dict[str, Any], build: Callable[[dict[str, Any]], Message]) -> Message:
     try:
         return build(item)

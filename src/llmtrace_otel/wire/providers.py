@@ -73,7 +73,7 @@ PROVIDERS = (
     Provider("moonshot_ai", ("api.moonshot.ai", "api.moonshot.cn"), prices="moonshotai"),
     Provider("novita", ("api.novita.ai",), prices="novita"),
     Provider("cohere", ("api.cohere.com", "api.cohere.ai"), under="/compatibility/", prices="cohere"),
-    Provider("z_ai", ("api.z.ai",)),
+    Provider("z_ai", ("api.z.ai",), prices="zai"),
     Provider("dashscope", ("dashscope.aliyuncs.com", "dashscope-intl.aliyuncs.com")),
     Provider("crusoe", ("api.inference.crusoecloud.com",)),
     Provider("snowflake", (".snowflakecomputing.com",)),
