@@ -117,7 +117,9 @@ def run(command: list[str], settings: Mapping[str, str]) -> None:
 
 
 def environ(settings: Mapping[str, str]) -> dict[str, str]:
-    return {**os.environ, **LOCAL, **settings}
+    """The reader's environment, with this very Python's commands first."""
+    path = os.pathsep.join([str(BIN), os.environ.get("PATH", "")])
+    return {**os.environ, "PATH": path, **LOCAL, **settings}
 
 
 def announce(command: list[str], settings: Mapping[str, str], *, background: bool = False) -> None:
