@@ -139,13 +139,20 @@ class Exchange:
 
     def whole(self, body: bytes) -> None:
         """The whole body at once, decoded by the carrier. It has no first chunk."""
-        if body[:1] not in b"{[" and (coding := self._headers.get("content-encoding")):
-            try:  # a carrier without the coding's library leaves the body as it came
-                self._decoder = decoder(coding) if _first_character(body) not in _JSON_OR_STREAM else None
+        if body[:1] in _JSON and len(body) <= _LARGEST_BODY and not self.closed:
+            self._body.append(body)
+        else:
+            self._undo_left_coding(body)
+            self._take(body)
+        self.end()
+
+    def _undo_left_coding(self, body: bytes) -> None:
+        """A carrier without the coding's library leaves the body as it came."""
+        if _first_character(body) not in _JSON_OR_STREAM and (coding := self._headers.get("content-encoding")):
+            try:
+                self._decoder = decoder(coding)
             except UnknownCoding as error:
                 self._give_up("a content coding that nothing here can undo", error)
-        self._take(body)
-        self.end()
 
     def end(self) -> None:
         """The body is over, whole as far as the carrier can tell."""
