@@ -4,9 +4,9 @@
     python benchmarks/overhead.py plain stream         some of them
     python benchmarks/overhead.py --seconds            CPU time only, without valgrind
 
-Instructions are counted with valgrind's callgrind where it is installed, from the end of the warm-up on: a process makes
-N calls, another 2 N, and the difference is what N calls cost. CPU time is measured in interleaved processes (A B C A B C …);
-the median is shown, with its range. A machine's noise is in the seconds, not in the instructions.
+Instructions are counted with valgrind's callgrind where it is installed, from the end of the warm-up on: a process
+makes N calls, another 2 N, and the difference is what N calls cost. CPU time is measured in interleaved processes
+(A B C A B C …); the median is shown, with its range. A machine's noise is in the seconds, not in the instructions.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 VARIANTS = ("none", "bare", "llmtrace")
 CALLS = {"plain": 400, "plain-async": 400, "stream": 40, "stream-async": 40, "other": 1000}
-COUNTED_CALLS = {"plain": 60, "plain-async": 60, "stream": 8, "stream-async": 8, "other": 200}
+COUNTED_CALLS = {"plain": 60, "plain-async": 60, "stream": 20, "stream-async": 20, "other": 200}
 
 
 def child(workload: str, variant: str, calls: int) -> list[str]:
@@ -69,9 +69,7 @@ def report(workload: str, rounds: int, *, count: bool) -> None:
         for variant in VARIANTS:
             times[variant].append(seconds(workload, variant))
     print(f"\n## {workload}\n")
-    print(
-        "| variant | CPU per call, µs: median [range] | added µs | instructions added, thousands | ratio to the bare span |"
-    )
+    print("| variant | CPU per call, µs: median [range] | added µs | added instructions, thousands | ratio to bare |")
     print("|---|---|---|---|---|")
     counts = {variant: instructions(workload, variant) for variant in VARIANTS} if count else {}
     base = statistics.median(times["none"])

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from provider import Provider
-from support.clients import CLIENTS, Client
-from support.spans import Recorded
 
 from llmtrace_otel.instrument.httpx import HTTPXInstrumentor
 from llmtrace_otel.telemetry import content
+from provider import Provider
+from support.clients import CLIENTS, Client
+from support.spans import Recorded
 
 
 @pytest.fixture

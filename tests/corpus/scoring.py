@@ -7,9 +7,9 @@ import json
 from collections import Counter, defaultdict
 from typing import Any
 
-from corpus.records import Record
 from opentelemetry.sdk.trace import ReadableSpan
 
+from corpus.records import Record
 from llmtrace_otel.telemetry import semconv
 
 ATTRIBUTES = {
@@ -103,7 +103,9 @@ class Table:
         self._records[provider] += 1
         for field, wanted, found in wrong:
             self._wrong[provider][field] += 1
-            self.lines.append(f"{record.file} {record.id} {record.api} [{how}] {field}: expected {wanted!r}, got {found!r}")
+            self.lines.append(
+                f"{record.file} {record.id} {record.api} [{how}] {field}: expected {wanted!r}, got {found!r}"
+            )
 
     def __str__(self) -> str:
         rows = [f"{'provider':<22}{'replays':>8}{'wrong':>7}  fields"]

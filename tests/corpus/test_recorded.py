@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import pytest
+
 from corpus.records import CORPUS, Record, available, records
 from corpus.scoring import Table, mismatches
+from llmtrace_otel.telemetry import content
 from support.clients import CLIENTS, Client
 from support.spans import Recorded
 
-from llmtrace_otel.telemetry import content
-
 pytestmark = [
     pytest.mark.corpus,
-    pytest.mark.skipif(not available(), reason=f"no recorded exchanges at {CORPUS}; set LLMTRACE_CORPUS to their folder"),
+    pytest.mark.skipif(
+        not available(), reason=f"no recorded exchanges at {CORPUS}; set LLMTRACE_CORPUS to their folder"
+    ),
 ]
 
 FORMATS = ("openai.", "anthropic.")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import inspect
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -161,6 +162,14 @@ async def opened(manager: Any) -> AsyncIterator[Any]:
     else:
         with manager as entered:
             yield entered
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    """Waits for what another thread is about to do: at most 10 seconds, then the test fails."""
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.001)
 
 
 def program(code: str) -> str:

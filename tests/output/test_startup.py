@@ -77,9 +77,11 @@ TRACES, METRICS, LOGS, PROTOCOL = (
         ({"LLMTRACE_OUTPUT": "t.jsonl", "OTEL_TRACES_EXPORTER": "console"}, PROTOCOL),
         ({"LLMTRACE_OUTPUT": "", "OTEL_TRACES_EXPORTER": " "}, TRACES | PROTOCOL),
         ({"OTEL_TRACES_EXPORTER": "none"}, PROTOCOL),
-        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318"}, TRACES | METRICS | LOGS | PROTOCOL),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318"}, TRACES | PROTOCOL),
+        ({"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": "http://c:4318"}, TRACES | METRICS | PROTOCOL),
         ({"OTEL_EXPORTER_OTLP_LOGS_ENDPOINT": "http://c:4318"}, TRACES | LOGS | PROTOCOL),
-        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c", "OTEL_METRICS_EXPORTER": "none"}, TRACES | LOGS | PROTOCOL),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c", "OTEL_METRICS_EXPORTER": "otlp"}, TRACES | PROTOCOL),
+        ({"OTEL_EXPORTER_OTLP_LOGS_ENDPOINT": "http://c", "OTEL_LOGS_EXPORTER": "none"}, TRACES | PROTOCOL),
         ({"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, TRACES),
         ({"OTEL_TRACES_EXPORTER": "otlp_proto_grpc"}, {}),
     ],
@@ -126,15 +128,32 @@ def test_otlp_is_http_protobuf_unless_said_otherwise(run, variables, module):
     assert shown.stdout.split() == [module, variables.get("OTEL_EXPORTER_OTLP_PROTOCOL", "None")]
 
 
-def test_an_endpoint_for_all_signals_carries_all_signals(run, collector):
-    program = """
-        from opentelemetry import _logs, metrics
-        span('work')
-        metrics.get_meter('program').create_counter('calls').add(1)
-        _logs.get_logger('program').emit(_logs.LogRecord(body='done'))
-    """
-    done = run(program, output=None, OTEL_EXPORTER_OTLP_ENDPOINT=collector.url)
-    assert (sorted(collector.paths), done.stderr) == (["/v1/logs", "/v1/metrics", "/v1/traces"], "")
+ALL_SIGNALS = """
+    from opentelemetry import _logs, metrics
+    span('work')
+    metrics.get_meter('program').create_counter('calls').add(1)
+    _logs.get_logger('program').emit(_logs.LogRecord(body='done'))
+"""
+
+
+@pytest.mark.parametrize(
+    ("asked", "paths"),
+    [
+        ({}, ["/v1/traces"]),
+        (METRICS, ["/v1/metrics", "/v1/traces"]),
+        (METRICS | LOGS, ["/v1/logs", "/v1/metrics", "/v1/traces"]),
+    ],
+    ids=["traces", "metrics too", "all signals"],
+)
+def test_an_endpoint_for_all_signals_carries_traces_and_what_is_asked_for(run, collector, asked, paths):
+    done = run(ALL_SIGNALS, output=None, OTEL_EXPORTER_OTLP_ENDPOINT=collector.url, **asked)
+    assert (sorted(collector.paths), done.stderr) == (paths, "")
+
+
+def test_an_endpoint_of_its_own_asks_for_a_signal(run, collector):
+    own = {"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": f"{collector.url}/own/metrics"}
+    done = run(ALL_SIGNALS, output=None, OTEL_EXPORTER_OTLP_ENDPOINT=collector.url, **own)
+    assert (sorted(collector.paths), done.stderr) == (["/own/metrics", "/v1/traces"], "")
 
 
 def test_a_disabled_sdk_stays_untouched(run):
@@ -214,13 +233,8 @@ def test_without_a_collector_few_attempts_are_made(run):
 
 
 def test_metrics_and_logs_share_the_line_and_the_wait(run, nobody):
-    program = """
-        from opentelemetry import _logs, metrics
-        span('work')
-        metrics.get_meter('program').create_counter('calls').add(1)
-        _logs.get_logger('program').emit(_logs.LogRecord(body='done'))
-    """
-    done = run(program, output=None, OTEL_EXPORTER_OTLP_ENDPOINT=nobody, OTEL_EXPORTER_OTLP_TIMEOUT="0.5")
+    variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": nobody, "OTEL_EXPORTER_OTLP_TIMEOUT": "0.5"}
+    done = run(ALL_SIGNALS, output=None, **variables, **METRICS, **LOGS)
     assert re.fullmatch(r"llmtrace: no collector at .*: 1 span not sent; .*\n", done.stderr)
 
 

@@ -51,7 +51,8 @@ def main() -> None:
     HTTPXInstrumentor().instrument(**recorded.providers)
     with httpx2.Client(transport=httpx2.MockTransport(answer)) as client:
         request = {"model": "claude-haiku-4-5", "max_tokens": 9, "stream": True, "messages": []}
-        client.post("https://api.anthropic.com/v1/messages", json=request).read()
+        with client.stream("POST", "https://api.anthropic.com/v1/messages", json=request) as response:
+            response.read()
     metrics = {name: [metric.unit, tokens(metric)] for name, metric in sorted(recorded.metrics.items())}
     print(json.dumps({"attributes": dict(recorded.span.attributes or {}), "metrics": metrics}))
 

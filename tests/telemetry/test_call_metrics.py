@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -33,9 +34,10 @@ COUNTED = {"x-cache-read-tokens": "4", "x-reasoning-tokens": "2"}
 
 
 def ask(provider: Provider, body: dict[str, Any], **headers: str) -> dict[str, Any]:
-    """Makes a chat call and returns the attributes that all of its metrics must have."""
-    with httpx2.Client() as client:
-        client.post(f"{provider.url}/v1/chat/completions", json=body, headers=headers)
+    """Makes a chat call, reads its answer as it comes, and returns the attributes that all of its metrics must have."""
+    url = f"{provider.url}/v1/chat/completions"
+    with httpx2.Client() as client, client.stream("POST", url, json=body, headers=headers) as response:
+        response.read()
     return {
         "gen_ai.operation.name": "chat",
         "gen_ai.provider.name": "openai",
@@ -112,6 +114,14 @@ def test_without_usage_no_zero_is_recorded(recorded: Recorded, provider: Provide
     assert set(recorded.metrics) == ({DURATION, FIRST_CHUNK} if body is STREAM else {DURATION})
 
 
+def test_a_stream_that_is_refused_or_read_whole_has_no_first_chunk(recorded: Recorded, provider: Provider) -> None:
+    ask(provider, STREAM, **{"x-mode": "fail-500"})
+    with httpx2.Client() as client:
+        client.post(f"{provider.url}/v1/chat/completions", json=STREAM)
+    assert point(recorded.metrics[INPUT_SIZE]).sum == 10
+    assert FIRST_CHUNK not in recorded.metrics
+
+
 def test_an_embedding_has_no_output_tokens(recorded: Recorded, provider: Provider) -> None:
     with httpx2.Client() as client:
         client.post(f"{provider.url}/v1/embeddings", json={"model": "text-embedding-3-small", "input": "rain"})
@@ -133,10 +143,9 @@ def test_the_scope_is_the_spans(recorded: Recorded, provider: Provider) -> None:
     assert data is not None
     ((scope,),) = ([found.scope for found in resource.scope_metrics] for resource in data.resource_metrics)
     assert recorded.span.instrumentation_scope is not None
-    assert (scope.name, scope.schema_url) == (
-        recorded.span.instrumentation_scope.name,
-        recorded.span.instrumentation_scope.schema_url,
-    )
+    ours = recorded.span.instrumentation_scope
+    assert (scope.name, scope.version, scope.schema_url) == (ours.name, version("llmtrace-otel"), ours.schema_url)
+    assert scope.version == ours.version
 
 
 def meters_made(monkeypatch: pytest.MonkeyPatch, provider: NoOpMeterProvider) -> int:

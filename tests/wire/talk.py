@@ -68,6 +68,11 @@ def played(
     return exchange.call
 
 
+def held(exchange: Exchange) -> int:
+    """The bytes of the answer that an exchange holds at this moment."""
+    return sum(map(len, exchange._body)) + (sum(map(len, exchange._sse._pieces)) if exchange._sse else 0)
+
+
 def sse(*events: Any, end: bytes = b"\n") -> bytes:
     """A stream: a text is sent as it is; an object as JSON, under its `type` if it has one."""
     return b"".join(_event(event, end) for event in events)

@@ -82,11 +82,6 @@ def test_extra_blank_lines_are_nothing():
     assert heard([b"\n\n\ndata: one\n\n\n\n\ndata: two\n\n\n"]) == [b"one", b"two"]
 
 
-@pytest.mark.xfail(reason="a byte order mark makes the first line unknown, so that the first event is lost")
-def test_a_byte_order_mark_is_skipped():
-    assert heard([b"\xef\xbb\xbfdata: one\n\ndata: two\n\n"]) == [b"one", b"two"]
-
-
 SMALL = "event: a\r\ndata: naïve ☀\r\n\r\n: note\r\rdata: 日本\rdata:\ndata: 🜁\n\ndata: end".encode()
 SMALL_EVENTS = ["naïve ☀".encode(), "日本\n\n🜁".encode(), b"end"]
 

@@ -19,7 +19,19 @@ from llmtrace_otel.wire.call import Call
 from llmtrace_otel.wire.exchange import Exchange
 from wire.fuzzing import cut, fuzz
 from wire.schemas import violations
-from wire.talk import CHAT, COMPLETE, COMPLETIONS, EMBEDDINGS, ENDPOINTS, FETCH, MESSAGES, RESPONSES, Endpoint, sse
+from wire.talk import (
+    CHAT,
+    COMPLETE,
+    COMPLETIONS,
+    EMBEDDINGS,
+    ENDPOINTS,
+    FETCH,
+    MESSAGES,
+    RESPONSES,
+    Endpoint,
+    held,
+    sse,
+)
 
 USAGE = {"prompt_tokens": 12, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": 8}, "cost": 0.01}
 FUNCTION = {"name": "weather", "arguments": '{"city": "Lima ☀"}'}
@@ -138,11 +150,6 @@ headers = st.dictionaries(
 )
 
 
-def held(exchange: Exchange) -> int:
-    """The bytes of the answer that an exchange holds at this moment."""
-    return sum(map(len, exchange._body)) + (sum(map(len, exchange._sse._pieces)) if exchange._sse else 0)
-
-
 def has_its_declared_types(call: Call) -> bool:
     return msgspec.convert(msgspec.to_builtins(call), Call, strict=True) == call
 
@@ -182,10 +189,10 @@ def test_no_answer_makes_an_exchange_raise(begun: tuple[Exchange, list[bytes]], 
         exchange.write_content()
     assert has_its_declared_types(exchange.call)
     assert violations(exchange.call) == []
-    assert held(exchange) == 0 or "undecodable" in str(exchange.call.unreadable)
+    assert held(exchange) == 0
 
 
-STEPS = ("response", "feed", "feed", "feed", "end", "abandon", "fail", "write_content")
+STEPS = ("response", "feed", "feed", "feed", "whole", "end", "abandon", "fail", "write_content")
 
 
 @fuzz
@@ -198,8 +205,8 @@ def test_no_order_of_calls_makes_an_exchange_raise(real: tuple[Endpoint, bytes],
         match step:
             case "response":
                 exchange.response(data.draw(statuses), data.draw(headers))
-            case "feed":
-                exchange.feed(data.draw(pieces))
+            case "feed" | "whole":
+                getattr(exchange, step)(data.draw(pieces))
             case "fail":
                 exchange.fail(data.draw(st.sampled_from([TimeoutError(), ValueError("x"), KeyboardInterrupt()])))
             case _:
@@ -217,8 +224,6 @@ def summary(exchange: Exchange) -> Call:
 def test_how_an_answer_is_cut_changes_nothing(real: tuple[Endpoint, bytes], capture: bool, data: st.DataObject):
     endpoint, answer = real
     body = data.draw(mutated(answer))
-    if not body.strip()[:1] or body[:1].isspace():
-        body = b":" + body  # what begins with white space is framed by its first piece
     found = []
     for pieces in ([body], [body[at : at + 1] for at in range(len(body))], data.draw(cut(body))):
         exchange = endpoint.begin(capture=capture)

@@ -29,7 +29,7 @@ def _unread(_: bytes) -> None:
 class Observation:
     """Tells an exchange what happens, and ends the call's span when nothing more can happen."""
 
-    __slots__ = ("_exchange", "_logical", "_span", "done", "feed")
+    __slots__ = ("_exchange", "_logical", "_span", "done", "feed", "sending")
 
     feed: Callable[[bytes], None]
     """Takes a piece of the body, as it came over the wire."""
@@ -39,6 +39,7 @@ class Observation:
         self._span = span
         self._logical = logical
         self.done = False
+        self.sending = False
         self.feed = exchange.feed
 
     @classmethod

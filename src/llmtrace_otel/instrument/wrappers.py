@@ -7,12 +7,12 @@ import logging
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextvars import ContextVar, Token
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeAlias
 
 from opentelemetry import context, trace
 from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 
-from llmtrace_otel.instrument import dropped, retries
+from llmtrace_otel.instrument import left_streams, retries
 from llmtrace_otel.instrument.observation import Observation
 from llmtrace_otel.telemetry import content
 from llmtrace_otel.telemetry.spans import Recorder
@@ -68,7 +68,7 @@ class Wrappers:
         try:
             url = request.url
             method, host, path = request.method, url.host, url.path
-            if not self._providers.may_match(method, host, path) or _sending.get() or not is_instrumentation_enabled():
+            if not self._providers.may_match(method, host, path) or _is_sending() or not is_instrumentation_enabled():
                 return None
             port = url.port or (443 if url.scheme == "https" else 80)
             exchange = Exchange.begin(
@@ -142,17 +142,27 @@ class _Library:
         return send
 
 
-_sending: ContextVar[bool] = ContextVar("llmtrace_sending", default=False)
-"""Whether a call is being sent here: what its transport sends for it is no call of its own."""
+_sending: ContextVar[Observation | None] = ContextVar("llmtrace_sending", default=None)
+"""The call that is being sent here: what its transport sends for it is no call of its own."""
+
+_Tokens: TypeAlias = tuple[Observation, Token[context.Context], Token[Observation | None]]
 
 
-def _enter(observation: Observation) -> tuple[Token[context.Context], Token[bool]]:
-    return context.attach(trace.set_span_in_context(observation.span)), _sending.set(True)
+def _is_sending() -> bool:
+    sending = _sending.get()
+    return sending is not None and sending.sending  # a task that was started meanwhile has it for good
 
 
-def _leave(tokens: tuple[Token[context.Context], Token[bool]]) -> None:
-    context.detach(tokens[0])
-    _sending.reset(tokens[1])
+def _enter(observation: Observation) -> _Tokens:
+    observation.sending = True
+    return observation, context.attach(trace.set_span_in_context(observation.span)), _sending.set(observation)
+
+
+def _leave(tokens: _Tokens) -> None:
+    observation, attached, sending = tokens
+    observation.sending = False
+    context.detach(attached)
+    _sending.reset(sending)
 
 
 def _observe(response: Any, observation: Observation, stream_type: type) -> None:
@@ -161,7 +171,7 @@ def _observe(response: Any, observation: Observation, stream_type: type) -> None
         if not response.is_closed:
             observation.head(response.status_code, response.headers)
             response.stream = stream_type(response.stream, observation)
-            dropped.watch()
+            left_streams.watch()
             return
         observation.head(response.status_code, response.headers, decoded=True)
         try:
@@ -197,8 +207,8 @@ class _Stream:
 
     def __del__(self) -> None:
         observation: Observation | None = self.__dict__.get("_observation")
-        if observation is not None and not observation.done:
-            dropped.drop(observation)
+        if observation is not None:
+            left_streams.end(observation)
 
 
 class _SyncStream(_Stream):
@@ -211,6 +221,9 @@ class _SyncStream(_Stream):
                 except Exception as error:
                     observation.stop_reading(error)
                 yield chunk
+        except GeneratorExit:
+            left_streams.end(observation)
+            raise
         except BaseException as error:
             observation.fail(error)
             raise
@@ -220,7 +233,7 @@ class _SyncStream(_Stream):
         try:
             self._stream.close()
         finally:
-            self._observation.abandon()
+            left_streams.end(self._observation)
 
 
 class _AsyncStream(_Stream):
@@ -233,6 +246,9 @@ class _AsyncStream(_Stream):
                 except Exception as error:
                     observation.stop_reading(error)
                 yield chunk
+        except GeneratorExit:
+            left_streams.end(observation)
+            raise
         except BaseException as error:
             observation.fail(error)
             raise
@@ -242,4 +258,4 @@ class _AsyncStream(_Stream):
         try:
             await self._stream.aclose()
         finally:
-            self._observation.abandon()
+            left_streams.end(self._observation)

@@ -59,6 +59,7 @@ def refresh() -> None:
     """Forgets what the environment said, so that it is asked again."""
     mode.cache_clear()
     _named_redaction.cache_clear()
+    _say_once.cache_clear()
 
 
 def on_spans() -> bool:
@@ -83,6 +84,7 @@ def set_redaction(redaction: Redaction | None) -> None:
     """
     global _redaction
     _redaction = redaction
+    _say_once.cache_clear()
 
 
 @cache
@@ -104,9 +106,9 @@ def _withhold(_: str) -> str:
 
 
 @cache
-def _say_once(redaction: Redaction, failure: str) -> None:
-    # The exception itself may quote what it was to hide.
-    _log.warning("llmtrace: the redaction function %r failed with %s: content is withheld", redaction, failure)
+def _say_once(name: str, failure: str) -> None:
+    # Names only: the function's own text, and the exception's, may quote what was to be hidden.
+    _log.warning("llmtrace: the redaction function %s failed with %s: content is withheld", name, failure)
 
 
 def redacted(value: Any) -> Any:
@@ -117,7 +119,8 @@ def redacted(value: Any) -> Any:
     try:
         return _walk(value, redaction)
     except Exception as error:
-        _say_once(redaction, type(error).__name__)
+        name = getattr(redaction, "__qualname__", None) or type(redaction).__qualname__
+        _say_once(str(name), type(error).__name__)
         return WITHHELD
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
@@ -230,7 +231,8 @@ def load() -> None:
     """Starts loading the prices in the background; only the first call of the process does anything."""
     if not _loading.is_set():
         _loading.set()
-        threading.Thread(target=_tables, name="llmtrace-prices", daemon=True).start()
+        with suppress(RuntimeError):  # no thread to be had: the first cost loads them
+            threading.Thread(target=_tables, name="llmtrace-prices", daemon=True).start()
 
 
 def _tables() -> Any:

@@ -12,7 +12,7 @@ from msgspec import Raw, Struct, structs
 
 from llmtrace_otel.wire import parts
 from llmtrace_otel.wire.call import Call, Message, Usage
-from llmtrace_otel.wire.decode import Count, Integer, Reader, loads
+from llmtrace_otel.wire.decode import Amount, Count, Integer, Reader, Real, loads
 from llmtrace_otel.wire.errors import set_error
 from llmtrace_otel.wire.formats import Format
 
@@ -31,9 +31,9 @@ class MessagesRequest(Struct):
     stream: bool | None = None
     max_tokens: Count | None = None
     max_tokens_to_sample: Count | None = None
-    temperature: float | None = None
+    temperature: Real | None = None
     top_k: Integer | None = None
-    top_p: float | None = None
+    top_p: Real | None = None
     stop_sequences: list[str] | None = None
     output_config: OutputConfig | None = None
     system: Raw = Raw()
@@ -70,7 +70,7 @@ class MessagesUsage(Struct):
     output_tokens: Count | None = None
     output_tokens_details: OutputDetails | None = None
     service_tier: str | None = None
-    cost: float | None = None
+    cost: Amount | None = None
     """What OpenRouter adds, in USD."""
 
 
@@ -146,8 +146,9 @@ def set_usage(stated: MessagesUsage | None, call: Call) -> None:
     if stated is None:
         return
     given = (stated.input_tokens, stated.cache_read_input_tokens, stated.cache_creation_input_tokens)
+    total = sum(count for count in given if count is not None)
     usage = Usage(
-        input=sum(count for count in given if count is not None) if any(c is not None for c in given) else None,
+        input=total if any(count is not None for count in given) and total < 2**63 else None,
         output=stated.output_tokens,
         cache_read=stated.cache_read_input_tokens,
         cache_write=stated.cache_creation_input_tokens,

@@ -20,6 +20,10 @@ Body: TypeAlias = bytes | bytearray | memoryview | msgspec.Raw
 T = TypeVar("T", bound=Struct)
 Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 """A number of tokens or the like; what OpenTelemetry cannot carry, or nobody can count, does not fit."""
+Amount: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=1e12)]
+"""Money: finite, and not owed to the caller."""
+Real: TypeAlias = Annotated[float, msgspec.Meta(ge=-1e300, le=1e300)]
+"""A number that is one."""
 Integer: TypeAlias = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
 
@@ -52,9 +56,20 @@ def _leniently(body: bytes) -> Any:
     if body.lstrip()[:1] not in (b"{", b"[", b'"'):
         return None
     try:
-        return json.loads(body.decode("utf-8", "replace"))
+        return _mended(json.loads(body.decode("utf-8", "replace")))
     except (ValueError, RecursionError):
         return None
+
+
+def _mended(value: Any) -> Any:
+    """`value` with what is half of a surrogate pair, which no exporter can encode, replaced."""
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, dict):
+        return {_mended(key): _mended(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_mended(item) for item in value]
+    return value
 
 
 def fitting(document: dict[str, Any], kind: type[T]) -> T:

@@ -37,7 +37,7 @@ _OPENAI = ("openai", "azure.ai.openai")
 """Whose services have an `openai.api.type`; others only speak the format."""
 _JSON = (b"{", b"[")
 _JSON_OR_STREAM = (*_JSON, b"d", b"e", b"i", b"r", b":")
-_STREAM_STARTS = (b"data", b"event", b"id", b"retry", b":")
+_STREAM_STARTS = (b"data:", b"event:", b"id:", b"retry:", b":")
 _BOM = b"\xef\xbb\xbf"
 _NO_HEADERS: Mapping[str, str] = {}
 
@@ -110,10 +110,10 @@ class Exchange:
         call.server_address, call.server_port = host, port
         if body:
             exchange._read_request(body)
-        if not match.known and not exchange._looks_right(match, body):
-            return None
         if match.response_id:
             exchange._read_fetch(match.response_id, query)
+        elif not match.known and not exchange._looks_right(match, body):
+            return None
         return exchange
 
     def response(self, status: int, headers: Mapping[str, str] = _NO_HEADERS, *, decoded: bool = False) -> None:
@@ -156,9 +156,9 @@ class Exchange:
 
     def end(self) -> None:
         """The body is over, whole as far as the carrier can tell."""
-        call = self.call
+        call, was_closed, was_stream = self.call, self.closed, self._sse is not None
         self._close()
-        if not call.complete and call.error_type is None and self._sse is None and call.unreadable is None:
+        if not (was_closed or was_stream or call.complete or call.error_type or call.unreadable):
             call.unreadable = "it is not JSON of the format that its request has"
 
     def abandon(self) -> None:
@@ -167,9 +167,9 @@ class Exchange:
 
     def fail(self, error: BaseException) -> None:
         """The request or its answer broke."""
+        call, was_closed = self.call, self.closed
         self._close()
-        call = self.call
-        if not call.complete and call.error_type is None:
+        if not (was_closed and call.http_status) and not call.complete and call.error_type is None:
             call.error_type = type_name(error)
             call.error_message = str(error) or None
 
@@ -198,7 +198,6 @@ class Exchange:
         call, asked = self.call, parse_qs(query)
         call.response_id = response_id
         call.api_type = "responses" if call.provider in _OPENAI else None
-        call.stream = asked.get("stream") == ["true"] or None
         call.stream_cursor = asked.get("starting_after", [None])[0]
 
     def _take(self, chunk: bytes) -> None:
@@ -214,6 +213,7 @@ class Exchange:
         if self._sse is not None:
             self._sse.feed(chunk)
             if self._sse.held > _LARGEST_BODY:
+                self._close()
                 self._give_up(f"it has an event over {_LARGEST_BODY >> 20} MiB")
         elif chunk:
             self._hold(chunk)
@@ -227,7 +227,10 @@ class Exchange:
             self._tell_framing()
 
     def _tell_framing(self) -> None:
-        start = b"".join(self._body).removeprefix(_BOM)
+        start = b"".join(self._body)
+        if _BOM.startswith(start):
+            return
+        start = start.removeprefix(_BOM)
         if _first_character(start) in _JSON or (self.call.http_status or 200) >= 400:
             self._held_whole = True
             return
@@ -249,10 +252,11 @@ class Exchange:
                 self._sse.close()
                 self._stream.close()
             elif self._body:
-                self._read_body((self._body[0] if len(self._body) == 1 else b"".join(self._body)).removeprefix(_BOM))
+                self._read_body(b"".join(self._body).removeprefix(_BOM))
         except Exception as error:
             self._give_up("its shape is not what was expected", error)
         self._body.clear()
+        self._sse = self._stream = None
         self._name_failure()
 
     def _read_body(self, body: bytes) -> None:

@@ -8,7 +8,7 @@ from msgspec import Raw, Struct
 
 from llmtrace_otel.wire import parts
 from llmtrace_otel.wire.call import Call
-from llmtrace_otel.wire.decode import Count, Integer, Reader, loads
+from llmtrace_otel.wire.decode import Count, Integer, Reader, Real, loads
 from llmtrace_otel.wire.formats import Format
 from llmtrace_otel.wire.openai_chat import ChatStream, read_response, set_sampling
 
@@ -19,11 +19,11 @@ class CompletionRequest(Struct):
     n: Count | None = None
     seed: Integer | None = None
     top_k: Integer | None = None
-    top_p: float | None = None
-    temperature: float | None = None
+    top_p: Real | None = None
+    temperature: Real | None = None
     max_tokens: Count | None = None
-    frequency_penalty: float | None = None
-    presence_penalty: float | None = None
+    frequency_penalty: Real | None = None
+    presence_penalty: Real | None = None
     stop: str | list[str] | None = None
     service_tier: str | None = None
     prompt: Raw = Raw()

@@ -14,7 +14,7 @@ from msgspec import Raw, Struct
 
 from llmtrace_otel.wire import parts
 from llmtrace_otel.wire.call import Call, Message
-from llmtrace_otel.wire.decode import Count, Reader, loads
+from llmtrace_otel.wire.decode import Count, Reader, Real, loads
 from llmtrace_otel.wire.errors import UNNAMED, set_error
 from llmtrace_otel.wire.formats import Format
 from llmtrace_otel.wire.openai_chat import tool_definitions
@@ -42,8 +42,8 @@ class Identified(Struct):
 class ResponsesRequest(Struct):
     model: str | None = None
     stream: bool | None = None
-    top_p: float | None = None
-    temperature: float | None = None
+    top_p: Real | None = None
+    temperature: Real | None = None
     max_output_tokens: Count | None = None
     reasoning: Reasoning | None = None
     text: TextOptions | None = None
@@ -178,8 +178,8 @@ def _set_response(response: Response, call: Call) -> None:
     call.response_model = response.model or None
     call.service_tier = response.service_tier
     call.response_status = response.status
-    call.conversation_id = call.conversation_id or _id(response.conversation)
     if call.operation != FETCH:
+        call.conversation_id = call.conversation_id or _id(response.conversation)
         set_usage(response.usage, call)
         if bytes(response.error):
             set_error(loads(response.error), call)

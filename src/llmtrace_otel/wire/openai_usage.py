@@ -10,7 +10,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from llmtrace_otel.wire.call import Call, Usage
-from llmtrace_otel.wire.decode import Count
+from llmtrace_otel.wire.decode import Amount, Count
 
 
 class InputDetails(Struct):
@@ -25,11 +25,11 @@ class OutputDetails(Struct):
 
 
 class StatedCost(Struct):
-    total_cost: float | None = None
+    total_cost: Amount | None = None
 
 
 class CostDetails(Struct):
-    upstream_inference_cost: float | None = None
+    upstream_inference_cost: Amount | None = None
 
 
 class OpenAIUsage(Struct):
@@ -46,7 +46,7 @@ class OpenAIUsage(Struct):
     cached_tokens: Count | None = None
     prompt_cache_hit_tokens: Count | None = None
     reasoning_tokens: Count | None = None
-    cost: float | StatedCost | None = None
+    cost: Amount | StatedCost | None = None
     is_byok: bool | None = None
     cost_details: CostDetails | None = None
     cost_in_usd_ticks: Count | None = None

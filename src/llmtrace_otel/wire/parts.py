@@ -28,6 +28,23 @@ FINISH_REASONS = {
 """Providers' reasons that have a well-known value in the message schema; the others are kept as they are."""
 
 
+_RESERVED = frozenset(
+    {
+        "text",
+        "reasoning",
+        "tool_call",
+        "tool_call_response",
+        "server_tool_call",
+        "server_tool_call_response",
+        "blob",
+        "file",
+        "uri",
+        "compaction",
+    }
+)
+"""Types whose parts have required fields."""
+
+
 def message(role: Any, parts: list[Message], name: Any = None) -> Message:
     found: Message = {"role": role if isinstance(role, str) else "user", "parts": parts}
     if isinstance(name, str):
@@ -110,7 +127,7 @@ def file(modality: str, file_id: Any) -> Message:
 def generic(item: Any) -> Message:
     """A part of a kind that the schema has no name for: its own type, nothing copied but short strings."""
     kind = item.get("type") if isinstance(item, dict) else None
-    return {"type": kind if isinstance(kind, str) and kind else "unknown"}
+    return {"type": kind if isinstance(kind, str) and kind and kind not in _RESERVED else "unknown"}
 
 
 def function_definition(name: Any, description: Any, parameters: Any) -> Message | None:

@@ -16,8 +16,11 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
+from msgspec import Raw, Struct
+
 from llmtrace_otel.wire.anthropic_messages import ANTHROPIC_COMPLETE, ANTHROPIC_MESSAGES
 from llmtrace_otel.wire.call import Call
+from llmtrace_otel.wire.decode import Reader
 from llmtrace_otel.wire.formats import Format
 from llmtrace_otel.wire.openai_chat import OPENAI_CHAT
 from llmtrace_otel.wire.openai_completions import OPENAI_COMPLETIONS
@@ -133,6 +136,28 @@ class _Registered(NamedTuple):
     format: Format | None
 
 
+class _ToolHint(Struct):
+    input_schema: Raw = Raw()
+
+
+class _Hints(Struct):
+    """What only Anthropic's bodies have."""
+
+    system: Raw = Raw()
+    anthropic_version: Raw = Raw()
+    tools: list[_ToolHint] | None = None
+
+    def are_there(self) -> bool:
+        return bool(
+            bytes(self.system)
+            or bytes(self.anthropic_version)
+            or any(bytes(tool.input_schema) for tool in self.tools or ())
+        )
+
+
+_read_hints = Reader(_Hints)
+
+
 class Providers:
     """The table of providers, and the rows that a user adds. Each object has its own."""
 
@@ -232,7 +257,7 @@ class Providers:
         name = provider.name if provider else self.on_loopback(host, port) or self_hosted(host)
         if provider is None and not fetched[1].startswith("resp_"):
             return None
-        return Match(name, OPENAI_FETCH_RESPONSE, known=True, response_id=fetched[1])
+        return Match(name, OPENAI_FETCH_RESPONSE, known=provider is not None, response_id=fetched[1])
 
     def _own(self, method: str, host: str, port: int | None, path: str) -> Match | None:
         for row in self._registered[host]:
@@ -277,7 +302,7 @@ def shared_format(path: str) -> Format | None:
 def told_by(path: str, body: bytes | None) -> Format:
     """The format of a registered path that says nothing itself, by the shape of the body."""
     if body is not None:
-        if b'"anthropic_version"' in body or b'"input_schema"' in body or b'"system":' in body:
+        if (hints := _read_hints(body)) is not None and hints.are_there():
             return ANTHROPIC_MESSAGES
         for found in FORMATS.values():
             request = found.read_request(body, Call(found.operation, found.provider))
