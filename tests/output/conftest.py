@@ -93,6 +93,7 @@ def run(tmp_path):
         script.write_text(PREAMBLE + textwrap.dedent(program))
         environment = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
         environment |= {"NO_PROXY": "*", "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "*"} | variables
+        environment["PYTHONUNBUFFERED"] = "1"  # what is printed before `os._exit` is printed
         if output:
             environment["LLMTRACE_OUTPUT"] = str(tmp_path / output)
         command = [INSTRUMENT, sys.executable, str(script)]
