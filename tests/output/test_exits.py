@@ -14,7 +14,10 @@ ENDINGS = {
     "os._exit": ("os._exit(8)", 8),
     "os._exit by keyword": ("os._exit(status=8)", 8),
     "SIGTERM": ("import signal; os.kill(os.getpid(), signal.SIGTERM); signal.pause()", -signal.SIGTERM),
-    "SIGINT": ("import signal; os.kill(os.getpid(), signal.SIGINT); signal.pause()", -signal.SIGINT),
+    "SIGINT": (  # a shell's background jobs inherit that it is ignored
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); os.kill(os.getpid(), signal.SIGINT)",
+        -signal.SIGINT,
+    ),
     "the program's own SIGTERM handler": (
         "import signal; signal.signal(signal.SIGTERM, lambda *_: exit(9)); os.kill(os.getpid(), signal.SIGTERM)",
         9,
