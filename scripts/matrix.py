@@ -61,6 +61,7 @@ def run(*command: str | Path) -> None:
     printable = " ".join(str(word) for word in command)
     print(f"$ {printable}", flush=True)
     environment = {name: value for name, value in os.environ.items() if name not in ("PIP_CONSTRAINT", "VIRTUAL_ENV")}
+    environment["UV_SYSTEM_CERTS"] = "true"  # the index may be behind a proxy of one's company, as pip's is
     subprocess.run([str(word) for word in command], check=True, cwd=REPOSITORY, env=environment)
 
 

@@ -20,7 +20,7 @@ def recorded(monkeypatch: pytest.MonkeyPatch):
     instrumentor = HTTPXInstrumentor()
     instrumentor.instrument(**recorded.providers)
     yield recorded
-    if instrumentor.is_instrumented_by_opentelemetry:
+    while instrumentor.is_instrumented_by_opentelemetry:
         instrumentor.uninstrument()
     recorded.close()
     content.refresh()

@@ -35,9 +35,23 @@ class HTTPXInstrumentor(BaseInstrumentor):  # type: ignore[misc]
 
     `instrument` takes `tracer_provider`, `meter_provider`, `logger_provider` and `providers` (a
     `llmtrace_otel.wire.providers.Providers` table of one's own), all optional.
+
+    Instrumenting is counted: a library that instruments and uninstruments for itself takes nothing away from a program
+    that had done so before. The first one's arguments hold until the last one has uninstrumented.
     """
 
     _hooks: _Hooks | None = None
+    _times = 0
+
+    def instrument(self, **kwargs: Any) -> None:
+        self._times += 1
+        if self._times == 1:
+            super().instrument(**kwargs)
+
+    def uninstrument(self, **kwargs: Any) -> None:
+        self._times = max(self._times - 1, 0)
+        if self._times == 0 and self.is_instrumented_by_opentelemetry:
+            super().uninstrument(**kwargs)
 
     def instrumentation_dependencies(self) -> Collection[str]:
         return ()
