@@ -584,7 +584,6 @@ import sys
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from llmtrace_otel.instrument import left_streams
 from llmtrace_otel.instrument.httpx import HTTPXInstrumentor
 
 spans, provider = InMemorySpanExporter(), TracerProvider()
@@ -612,6 +611,7 @@ def test_a_library_that_is_imported_later_is_instrumented(library: str):
     assert program(code) == "[10]"
 
 
+@pytest.mark.skipif(not hasattr(httpx2, "alias_httpx"), reason="this httpx2 cannot stand in for httpx")
 @pytest.mark.parametrize("first", ["before", "after"])
 def test_an_alias_of_httpx_is_traced_once(first: str):
     alias = "import httpx2\nhttpx2.alias_httpx()\nimport httpx\nassert httpx.Client is httpx2.Client"
