@@ -23,7 +23,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 VARIANTS = ("none", "bare", "llmtrace")
 CALLS = {"plain": 400, "plain-async": 400, "stream": 40, "stream-async": 40, "other": 1000}
-COUNTED_CALLS = {"plain": 60, "plain-async": 60, "stream": 20, "stream-async": 20, "other": 200}
+COUNTED_CALLS = {"plain": 60, "plain-async": 60, "stream": 12, "stream-async": 12, "other": 200}
 
 
 def child(workload: str, variant: str, calls: int) -> list[str]:
