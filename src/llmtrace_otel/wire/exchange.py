@@ -133,6 +133,10 @@ class Exchange:
 
     def feed(self, chunk: bytes) -> None:
         """A piece of the body, as it came over the wire."""
+        if self._sse is not None and self._decoder is None:  # all but the first pieces of most streams
+            if self._sse.feed(chunk) > _LARGEST_BODY:
+                self._drop_event()
+            return
         if self.call.first_chunk_ns is None and chunk:
             self.call.first_chunk_ns = time_ns()
         self._take(chunk)
@@ -211,12 +215,14 @@ class Exchange:
                 self._give_up("it cannot be decoded", error)
                 return
         if self._sse is not None:
-            self._sse.feed(chunk)
-            if self._sse.held > _LARGEST_BODY:
-                self._close()
-                self._give_up(f"it has an event over {_LARGEST_BODY >> 20} MiB")
+            if self._sse.feed(chunk) > _LARGEST_BODY:
+                self._drop_event()
         elif chunk:
             self._hold(chunk)
+
+    def _drop_event(self) -> None:
+        self._close()
+        self._give_up(f"it has an event over {_LARGEST_BODY >> 20} MiB")
 
     def _hold(self, chunk: bytes) -> None:
         self._body.append(chunk)

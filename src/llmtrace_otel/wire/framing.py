@@ -44,16 +44,13 @@ class SSE:
         self._size = 0
         self._look_at = _LOOK_AFTER
 
-    @property
-    def held(self) -> int:
-        """Bytes that wait for the end of their event."""
-        return self._size
-
-    def feed(self, piece: bytes) -> None:
+    def feed(self, piece: bytes) -> int:
+        """Takes a piece; returns how many bytes wait for the end of their event."""
         self._pieces.append(piece)
         self._size += len(piece)
         if self._size >= self._look_at:
             self._look(last=False)
+        return self._size
 
     def close(self) -> None:
         """The stream is over; an event without its blank line counts."""
