@@ -28,10 +28,6 @@ class StatedCost(Struct):
     total_cost: Amount | None = None
 
 
-class CostDetails(Struct):
-    upstream_inference_cost: Amount | None = None
-
-
 class OpenAIUsage(Struct):
     """Both spellings: `prompt_tokens`/`completion_tokens` and `input_tokens`/`output_tokens`."""
 
@@ -47,8 +43,6 @@ class OpenAIUsage(Struct):
     prompt_cache_hit_tokens: Count | None = None
     reasoning_tokens: Count | None = None
     cost: Amount | StatedCost | None = None
-    is_byok: bool | None = None
-    cost_details: CostDetails | None = None
     cost_in_usd_ticks: Count | None = None
 
 
