@@ -81,6 +81,7 @@ def test_a_content_type_may_have_parameters_and_capitals(receiver):
         ("identity", ONE),
         ("", ONE),
     ],
+    ids=["gzip", "capitals", "gzip-in-two", "deflate", "identity", "none"],
 )
 def test_encoded_bodies_are_decoded_whatever_their_chunks(receiver, path, encoding, body):
     headers = {**PROTOBUF, "content-encoding": encoding}
@@ -130,6 +131,7 @@ NOT_PROTOBUF = "the body is not a protobuf ExportTraceServiceRequest"
             "unsupported Content-Encoding 'br'; use gzip, deflate or none",
         ),
     ],
+    ids=["garbage", "cut", "half-json", "array", "no-gzip", "cut-gzip", "empty-gzip", "unknown-coding"],
 )
 def test_a_bad_body_is_answered_400_with_a_status(receiver, path, headers, body, message):
     assert call(receiver, headers=headers, body=body) == refusal(400, 3, message, headers["content-type"])
