@@ -4,6 +4,7 @@ Content is off unless `OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT` says 
 `SPAN_AND_EVENT`, in any case; `true`, which older instrumentations used, means `SPAN_ONLY`. One redaction function, set
 by `set_redaction` or named by `LLMTRACE_REDACT=module:function`, sees every string of content, and every error
 message, before anything is exported. Where it fails, the content is left out rather than sent unredacted.
+`LLMTRACE_CONTENT_MAX_BYTES` limits what is left, per attribute.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 
 import msgspec
 
+from llmtrace_otel.telemetry.shorten import STRUCTURE, Shortened, shortened
 from llmtrace_otel.wire.call import Message
 
 _log = logging.getLogger("llmtrace_otel")
@@ -27,6 +29,7 @@ Redaction = Callable[[str], str]
 
 MODE_VARIABLE = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 REDACTION_VARIABLE = "LLMTRACE_REDACT"
+LIMIT_VARIABLE = "LLMTRACE_CONTENT_MAX_BYTES"
 WITHHELD = "[withheld: the redaction function failed]"
 
 
@@ -58,8 +61,21 @@ def mode() -> Mode:
 def refresh() -> None:
     """Forgets what the environment said, so that it is asked again."""
     mode.cache_clear()
+    limit.cache_clear()
     _named_redaction.cache_clear()
     _say_once.cache_clear()
+
+
+@cache
+def limit() -> int | None:
+    """Bytes that the content of one attribute may have, as JSON; `None` for any number."""
+    asked = os.environ.get(LIMIT_VARIABLE, "").strip()
+    if not asked:
+        return None
+    if asked.isdecimal():
+        return int(asked)
+    _log.warning("llmtrace: %s=%s is no number of bytes, such as 65536; content is not limited", LIMIT_VARIABLE, asked)
+    return None
 
 
 def on_spans() -> bool:
@@ -124,16 +140,12 @@ def redacted(value: Any) -> Any:
         return WITHHELD
 
 
-_STRUCTURE = frozenset({"type", "role", "finish_reason", "id", "name", "modality", "mime_type", "sha256"})
-"""Keys of messages and parts whose values are no content."""
-
-
 def redacted_messages(messages: list[Message]) -> Any:
     """Messages, or parts of one, with the content redacted and the structure as it is. Never raises."""
     return [
         {
             key: value
-            if key in _STRUCTURE
+            if key in STRUCTURE
             else redacted_messages(value)
             if key == "parts" and isinstance(value, list)
             else redacted(value)
@@ -153,9 +165,20 @@ def _walk(value: Any, redaction: Redaction) -> Any:
     return value
 
 
+def limited(value: Any) -> Shortened:
+    """`value`, already redacted, cut to the limit. Never raises."""
+    most = limit()
+    if most is None:
+        return Shortened(value)
+    try:
+        return shortened(value, most)
+    except Exception:  # what JSON cannot hold is not measured
+        return Shortened(value)
+
+
 def to_json(value: Any) -> str:
-    """`value`, redacted, as compact JSON; what JSON cannot hold becomes its `str`. Never raises."""
-    return encoded(redacted(value))
+    """`value`, redacted and limited, as compact JSON; what JSON cannot hold becomes its `str`. Never raises."""
+    return encoded(limited(redacted(value)).value)
 
 
 def encoded(value: Any) -> str:

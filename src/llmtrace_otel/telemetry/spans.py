@@ -165,7 +165,7 @@ class Recorder:
             if call.provider != call_span.provider:  # the answer told more than the host did
                 attributes[semconv.PROVIDER] = call.provider
             if content.on_spans():
-                attributes |= {name: content.encoded(value) for name, value in _redacted_content(call).items()}
+                attributes |= _content_as_json(call)
             span.set_attributes(
                 attributes if call_span.owned else _lacking(span, {**starting_attributes(call), **attributes})
             )
@@ -180,7 +180,7 @@ class Recorder:
         doubts.warn(call)
 
     def _emit_event(self, call: Call, span: Span) -> None:
-        attributes = {**starting_attributes(call), **ending_attributes(call), **_redacted_content(call)}
+        attributes = {**starting_attributes(call), **ending_attributes(call), **_recorded_content(call)}
         record = LogRecord(
             timestamp=call.end_ns,
             context=trace.set_span_in_context(span),
@@ -191,8 +191,21 @@ class Recorder:
         get_logger(semconv.SCOPE, semconv.VERSION, self._logger_provider, semconv.SCHEMA_URL).emit(record)
 
 
-def _redacted_content(call: Call) -> dict[str, Any]:
-    return {name: content.redacted_messages(messages) for name, messages in _content(call).items()}
+def _recorded_content(call: Call) -> dict[str, Any]:
+    """The call's messages as they may leave: redacted, and cut to the limit."""
+    found: dict[str, Any] = {}
+    omitted = 0
+    for name, messages in _content(call).items():
+        found[name], left_out = content.limited(content.redacted_messages(messages))
+        omitted += left_out
+    if omitted:
+        found[semconv.CONTENT_OMITTED_MESSAGES] = omitted
+    return found
+
+
+def _content_as_json(call: Call) -> dict[str, Any]:
+    recorded = _recorded_content(call)
+    return {name: value if isinstance(value, int) else content.encoded(value) for name, value in recorded.items()}
 
 
 def ending_attributes(call: Call) -> dict[str, Any]:
