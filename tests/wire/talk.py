@@ -21,10 +21,11 @@ class Endpoint:
     path: str
     request: dict[str, Any] = field(default_factory=dict)
     method: str = "POST"
+    port: int = 443
 
     def begin(self, **options: Any) -> Exchange:
         body = options.pop("body", json.dumps(self.request).encode() if self.request else None)
-        exchange = Exchange.begin(self.method, self.host, 443, self.path, body, **options)
+        exchange = Exchange.begin(self.method, self.host, self.port, self.path, body, **options)
         assert exchange is not None
         return exchange
 
@@ -70,7 +71,7 @@ def played(
 
 def held(exchange: Exchange) -> int:
     """The bytes of the answer that an exchange holds at this moment."""
-    return sum(map(len, exchange._body)) + (sum(map(len, exchange._sse._pieces)) if exchange._sse else 0)
+    return sum(map(len, exchange._body)) + (sum(map(len, exchange._framing._pieces)) if exchange._framing else 0)
 
 
 def sse(*events: Any, end: bytes = b"\n") -> bytes:

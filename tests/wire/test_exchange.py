@@ -655,7 +655,7 @@ def test_a_legacy_anthropic_completion_has_no_usage():
         ({"error": {"message": "M", "type": "invalid_request_error", "code": "bad"}}, "invalid_request_error", "M"),
         ({"error": {"message": "M", "type": None, "code": "invalid_api_key"}}, "invalid_api_key", "M"),
         ({"type": "error", "error": {"type": "overloaded_error", "message": "M"}}, "overloaded_error", "M"),
-        ({"error": {"code": 400, "message": "M", "status": "INVALID_ARGUMENT"}}, "400", "M"),
+        ({"error": {"code": 400, "message": "M", "status": "INVALID_ARGUMENT"}}, "INVALID_ARGUMENT", "M"),
         ([{"error": {"message": "M", "status": "INVALID_ARGUMENT"}}], "INVALID_ARGUMENT", "M"),
         ({"error": {"code": "DeploymentNotFound", "message": "M"}}, "DeploymentNotFound", "M"),
         ({"message": "M", "id": "1"}, "418", "M"),

@@ -18,6 +18,8 @@ MARK = b"<here>"
 class Listener:
     """Keeps the events that it is handed; wants `first` of them, then only the marked ones."""
 
+    last = False
+
     def __init__(self, *, marks: tuple[bytes, ...] = (MARK,), first: int | None = None) -> None:
         self.marks = marks
         self.every = first != 0

@@ -75,6 +75,37 @@ def test_every_row_of_the_table_is_recognised_by_its_host(row: Provider, host: s
         ("//router.huggingface.co/together/v1/chat/completions", "huggingface", "openai.chat"),
         ("//api.cohere.com/compatibility/v1/chat/completions", "cohere", "openai.chat"),
         ("//api.writer.com/v1/chat", "writer", "openai.chat"),
+        ("//api.voyageai.com/v1/embeddings", "voyage", "openai.embeddings"),
+        ("//api.githubcopilot.com/chat/completions", "github_copilot", "openai.chat"),
+        ("//api.cohere.com/v2/chat", "cohere", "cohere.chat"),
+        ("//api.cohere.ai/v1/chat", "cohere", "cohere.chat_v1"),
+        ("//api.cohere.com/v1/generate", "cohere", "cohere.generate"),
+        ("//api.cohere.com/v2/embed", "cohere", "cohere.embeddings"),
+        ("//ollama.com/api/chat", "ollama", "ollama.chat"),
+        ("//generativelanguage.googleapis.com/v1beta/models/g:generateContent", "gcp.gemini", "gemini.generate"),
+        ("//generativelanguage.googleapis.com/v1beta/models/g:streamGenerateContent", "gcp.gemini", "gemini.stream"),
+        ("//generativelanguage.googleapis.com/v1/models/g:batchEmbedContents", "gcp.gemini", "gemini.embeddings"),
+        ("//generativelanguage.googleapis.com/v1beta/interactions", "gcp.gemini", "gemini.interactions"),
+        ("//cloudcode-pa.googleapis.com/v1internal:streamGenerateContent", "gcp.gemini", "gemini.stream"),
+        (
+            "//us-central1-aiplatform.googleapis.com/v1/projects/p/locations/l/publishers/google/models/g:generateContent",
+            "gcp.vertex_ai",
+            "gemini.generate",
+        ),
+        (
+            "//aiplatform.googleapis.com/v1/projects/p/locations/l/endpoints/openapi/chat/completions",
+            "gcp.vertex_ai",
+            "openai.chat",
+        ),
+        ("//bedrock-runtime.us-east-1.amazonaws.com/model/m/converse", "aws.bedrock", "bedrock.converse"),
+        ("//bedrock-runtime.us-east-1.amazonaws.com/model/m/invoke", "aws.bedrock", "bedrock.invoke"),
+        (
+            "//vpce-1.bedrock-runtime.us-east-1.vpce.amazonaws.com/model/m/converse-stream",
+            "aws.bedrock",
+            "bedrock.converse_stream",
+        ),
+        ("//us-south.ml.cloud.ibm.com/ml/v1/text/chat", "ibm.watsonx.ai", "watsonx.chat"),
+        ("//eu-de.ml.cloud.ibm.com/ml/v1/deployments/d/text/chat_stream", "ibm.watsonx.ai", "watsonx.chat_stream"),
     ],
 )
 def test_known_hosts_need_no_body(url: str, provider: str, wire_format: str):
@@ -116,6 +147,85 @@ def test_azure_names_the_deployment_in_the_path(path: str, model: str | None):
     match = DEFAULT.find("POST", "corp.openai.azure.com", 443, path)
     assert match is not None
     assert (match.provider, match.model) == ("azure.ai.openai", model)
+
+
+@pytest.mark.parametrize(
+    ("host", "path", "model"),
+    [
+        ("generativelanguage.googleapis.com", "/v1beta/models/gemini-3-pro:generateContent", "gemini-3-pro"),
+        ("generativelanguage.googleapis.com", "/v1beta/tunedModels/my-own:generateContent", "my-own"),
+        ("aiplatform.googleapis.com", "/v1/projects/p/publishers/anthropic/models/c@2:rawPredict", "c@2"),
+        ("aiplatform.googleapis.com", "/v1/projects/p/locations/l/endpoints/12:generateContent", "12"),
+        ("cloudcode-pa.googleapis.com", "/v1internal:generateContent", None),
+        (
+            "bedrock-runtime.eu-west-1.amazonaws.com",
+            "/model/eu.amazon.nova-lite-v1:0/converse",
+            "eu.amazon.nova-lite-v1:0",
+        ),
+        (
+            "bedrock-runtime.eu-west-1.amazonaws.com",
+            "/model/arn:aws:bedrock:eu-west-1:0:inference-profile/eu.nova/invoke-with-response-stream",
+            "arn:aws:bedrock:eu-west-1:0:inference-profile/eu.nova",
+        ),
+    ],
+)
+def test_google_and_amazon_name_the_model_in_the_path(host: str, path: str, model: str | None):
+    match = DEFAULT.find("POST", host, 443, path)
+    assert match is not None
+    assert match.model == model
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "//api.openai.com/v1/chat",
+        "//api.cohere.com/v1/rerank",
+        "//api.voyageai.com/v1/rerank",
+        "//generativelanguage.googleapis.com/v1beta/models/g:countTokens",
+        "//generativelanguage.googleapis.com/v1beta/models/g:batchGenerateContent",
+        "//aiplatform.googleapis.com/v1/projects/p/publishers/google/models/imagen:predict",
+        "//bedrock-runtime.us-east-1.amazonaws.com/model/m/count-tokens",
+        "//bedrock-runtime.us-east-1.amazonaws.com/guardrail/g/version/1/apply",
+        "//bucket.s3.amazonaws.com/invoke",
+        "//us-south.ml.cloud.ibm.com/ml/v1/text/rerank",
+        "//localhost:11434/api/show",
+        "//app.example.com/api/chat",
+    ],
+)
+def test_what_these_vendors_offer_besides_is_no_call(url: str):
+    assert seen("POST", url, CHAT_BODY) is None
+
+
+@pytest.mark.parametrize(
+    ("url", "body", "provider", "wire_format"),
+    [
+        ("//gpu-box:11434/api/chat", CHAT_BODY, "ollama", "ollama.chat"),
+        ("//ollama.internal/api/generate", PROMPT_BODY, "ollama", "ollama.generate"),
+        ("//127.0.0.1:1234/api/v1/chat", INPUT_BODY, "lmstudio", "lmstudio.chat"),
+        ("//localhost:8080/completion", PROMPT_BODY, "llamacpp", "llamacpp.completion"),
+        (
+            "//gateway.example.com/google/v1beta/models/g:generateContent",
+            b'{"contents": [{"parts": [{"text": "Hi"}]}]}',
+            "gcp.gemini",
+            "gemini.generate",
+        ),
+        (
+            "//gateway.example.com/v1/publishers/google/models/g:generateContent",
+            b'{"contents": [{"parts": [{"text": "Hi"}]}]}',
+            "gcp.vertex_ai",
+            "gemini.generate",
+        ),
+        (
+            "//localhost:4566/model/amazon.nova-lite-v1:0/converse",
+            b'{"messages": [{"role": "user", "content": [{"text": "Hi"}]}]}',
+            "aws.bedrock",
+            "bedrock.converse",
+        ),
+    ],
+)
+def test_other_formats_are_recognised_where_their_hosts_are_not(url: str, body: bytes, provider: str, wire_format: str):
+    assert seen("POST", url, body) == (provider, wire_format)
+    assert seen("POST", url, b"{}") is None
 
 
 def test_an_azure_project_speaks_openai():
@@ -376,10 +486,7 @@ def test_a_malformed_base_url_is_refused_by_its_name(base_url: str):
 def test_an_unknown_format_is_refused_with_those_there_are():
     with pytest.raises(ValueError, match="wire format") as refused:
         registered("corp", "https://llm.corp.example", wire_format="openai")
-    assert str(refused.value) == (
-        "register_provider: no wire format 'openai'; there are anthropic.complete, anthropic.messages, openai.chat, "
-        "openai.completions, openai.embeddings, openai.responses"
-    )
+    assert str(refused.value) == (f"register_provider: no wire format 'openai'; there are {', '.join(sorted(FORMATS))}")
 
 
 def test_two_tables_share_nothing():

@@ -15,6 +15,7 @@ from llmtrace_otel.wire.call import Call, Message, Usage
 from llmtrace_otel.wire.decode import Amount, Count, Integer, Reader, Real, loads
 from llmtrace_otel.wire.errors import set_error
 from llmtrace_otel.wire.formats import Format
+from llmtrace_otel.wire.openai_usage import CostDetails, with_upstream
 
 
 class OutputFormat(Struct):
@@ -70,8 +71,11 @@ class MessagesUsage(Struct):
     output_tokens: Count | None = None
     output_tokens_details: OutputDetails | None = None
     service_tier: str | None = None
+    speed: str | None = None
     cost: Amount | None = None
-    """What OpenRouter adds, in USD."""
+    """What OpenRouter adds, in USD, like the two below."""
+    is_byok: bool | None = None
+    cost_details: CostDetails | None = None
 
 
 class MessagesResponse(Struct):
@@ -155,14 +159,16 @@ def set_usage(stated: MessagesUsage | None, call: Call) -> None:
         cache_write_1h=stated.cache_creation.ephemeral_1h_input_tokens if stated.cache_creation else None,
         reasoning=stated.output_tokens_details.thinking_tokens if stated.output_tokens_details else None,
     )
-    call.service_tier = stated.service_tier
-    call.stated_cost = stated.cost
+    call.service_tier = "fast" if stated.speed == "fast" else stated.service_tier  # billed as a tier of its own
+    call.stated_cost = with_upstream(stated.cost, stated.cost_details) if stated.is_byok else stated.cost
     if usage.input is not None or usage.output is not None:
         call.usage = usage
 
 
 class MessageStream:
     """Reads the events of one streamed message, or of a legacy completion."""
+
+    last = False
 
     def __init__(self, call: Call) -> None:
         self._call = call
@@ -204,7 +210,7 @@ class MessageStream:
                 self._blocks[event.index or 0] = _Block(loads(event.content_block))
             case "content_block_delta" if (block := self._blocks.get(event.index or 0)) is not None:
                 block.add(loads(event.delta))
-            case "completion":
+            case "completion" | None if event.completion is not None:
                 self._legacy_chunk(event)
 
     def close(self) -> None:

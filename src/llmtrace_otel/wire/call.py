@@ -25,6 +25,8 @@ class Usage(Struct):
     """The part of `cache_write` that is kept for an hour, which some providers bill higher."""
     reasoning: int | None = None
     input_audio: int | None = None
+    cached_audio: int | None = None
+    """The part of `cache_read` that is audio."""
     output_audio: int | None = None
 
 
@@ -69,6 +71,8 @@ class Call(Struct):
     usage: Usage | None = None
     stated_cost: float | None = None
     """USD, as the provider's answer states it."""
+    gateway_cost: float | None = None
+    """USD, as a gateway between us and the provider computes it."""
     error_type: str | None = None
     error_message: str | None = None
 

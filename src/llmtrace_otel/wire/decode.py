@@ -74,19 +74,20 @@ def _mended(value: Any) -> Any:
 
 def fitting(document: dict[str, Any], kind: type[T]) -> T:
     """`kind` filled with those fields of `document` that fit their types; the others keep their defaults."""
-    hints = _hints(kind)
     found: dict[str, Any] = {}
-    for field in fields(kind):
-        if (value := document.get(field.encode_name)) is not None:
-            fitted = _fit(value, hints[field.name])
+    for name, spelling, hint in _fields(kind):
+        if (value := document.get(spelling)) is not None:
+            fitted = _fit(value, hint)
             if fitted is not None:
-                found[field.name] = fitted
+                found[name] = fitted
     return kind(**found)
 
 
 @cache
-def _hints(kind: type[Struct]) -> dict[str, Any]:
-    return get_type_hints(kind, include_extras=True)
+def _fields(kind: type[Struct]) -> tuple[tuple[str, str, Any], ...]:
+    """Name, spelling in JSON and type of each field."""
+    hints = get_type_hints(kind, include_extras=True)
+    return tuple((field.name, field.encode_name, hints[field.name]) for field in fields(kind))
 
 
 def _fit(value: Any, hint: Any) -> Any:

@@ -1,11 +1,13 @@
 """A provider's error, in each of the shapes that providers use.
 
-`{"error": {"type", "code", "status", "message"}}`, `{"error": "text"}`, `{"message", "code"}`, `{"detail"}`: the first
-of type, code and status that says something names the error; where none does, the HTTP status is its name.
+`{"error": {"type", "code", "status", "message"}}`, `{"error": "text"}`, `{"errors": [{"code", "message"}]}`,
+`{"message", "code"}`, `{"detail"}`: the first of type, code and status that says something names the error, words
+before numbers; where none does a header may, else the HTTP status.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from msgspec import Raw, Struct
@@ -48,18 +50,26 @@ def set_error(error: Any, call: Call) -> None:
     call.error_type = call.error_type or UNNAMED
 
 
+def named_by(headers: Mapping[str, str]) -> str | None:
+    """The name of an error whose body states none: AWS has it in a header, with an address behind a colon at times."""
+    return headers.get("x-amzn-errortype", "").partition(":")[0][:_LONGEST_NAME] or None
+
+
 def _set(document: Any, call: Call) -> None:
     if isinstance(document, list) and document:  # Google's streams answer with an array
         document = document[0]
     if not isinstance(document, dict):
         return
     error = document.get("error", document)
+    if isinstance(several := document.get("errors"), list) and several:  # watsonx
+        error = several[0]
     if isinstance(error, str):
         error = {"message": error}
     if not isinstance(error, dict):
         return
-    names = (_name(error.get(key)) for key in ("type", "code", "status"))
-    call.error_type = next((name for name in names if name), None)
+    words = [error.get(key) for key in ("type", "code", "status")]
+    words.sort(key=lambda word: isinstance(word, int))  # Google's code is the HTTP status again, its status a name
+    call.error_type = next((name for name in map(_name, words) if name), None)
     message = error.get("message") or error.get("detail") or document.get("message")
     if isinstance(message, str) and message:
         call.error_message = message[:_LONGEST_MESSAGE]

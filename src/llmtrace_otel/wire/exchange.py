@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from time import time_ns
 from typing import Any
 from urllib.parse import parse_qs
@@ -24,9 +25,10 @@ from urllib.parse import parse_qs
 from llmtrace_otel.wire.call import Call
 from llmtrace_otel.wire.decode import loads
 from llmtrace_otel.wire.encoding import Decoder, UnknownCoding, decoder
-from llmtrace_otel.wire.errors import read_error, read_error_in_success
+from llmtrace_otel.wire.errors import named_by, read_error, read_error_in_success
+from llmtrace_otel.wire.eventstream import PRELUDE, EventStream, starts_frame
 from llmtrace_otel.wire.formats import Format, Request, StreamReader
-from llmtrace_otel.wire.framing import SSE
+from llmtrace_otel.wire.framing import NDJSON, SSE, Framing, JSONArray
 from llmtrace_otel.wire.openai_responses import FETCH
 from llmtrace_otel.wire.providers import DEFAULT, Match, Providers, told_by
 
@@ -38,6 +40,7 @@ _OPENAI = ("openai", "azure.ai.openai")
 _JSON = (b"{", b"[")
 _JSON_OR_STREAM = (*_JSON, b"d", b"e", b"i", b"r", b":")
 _STREAM_STARTS = (b"data:", b"event:", b"id:", b"retry:", b":")
+_LINE_TYPES = ("ndjson", "stream+json", "jsonl", "json-lines")
 _BOM = b"\xef\xbb\xbf"
 _NO_HEADERS: Mapping[str, str] = {}
 
@@ -49,12 +52,12 @@ class Exchange:
         "_body",
         "_decoder",
         "_format",
+        "_framing",
         "_headers",
         "_held_whole",
         "_known",
         "_request",
         "_size",
-        "_sse",
         "_stream",
         "call",
         "closed",
@@ -70,9 +73,15 @@ class Exchange:
         self._request: Request | None = None
         self._decoder: Decoder | None = None
         self._stream: StreamReader | None = None
-        self._sse: SSE | None = None
+        self._framing: Framing | None = None
         self.closed = False
-        self.call = Call(found.operation, match.provider or found.provider, request_model=match.model, capture=capture)
+        self.call = Call(
+            found.operation,
+            match.provider or found.provider,
+            request_model=match.model,
+            stream=found.streams or None,
+            capture=capture,
+        )
 
     @classmethod
     def begin(
@@ -126,15 +135,28 @@ class Exchange:
         try:
             if not decoded and (coding := headers.get("content-encoding")):
                 self._decoder = decoder(coding)
-            if not self._known and (headers.get("x-litellm-call-id") or headers.get("x-litellm-version")):
-                self.call.provider = "litellm"
+            if headers.get("x-litellm-call-id") or headers.get("x-litellm-version"):
+                self._read_gateway(headers)
         except Exception as error:
             self._give_up("a content coding that nothing here can undo", error)
+        if status < 400 and self._format.read_headers is not None:
+            try:
+                self._format.read_headers(headers, self.call)
+            except Exception as error:
+                _log.debug("llmtrace: unexpected headers from %s: %r", self.call.server_address, error)
+
+    def _read_gateway(self, headers: Mapping[str, str]) -> None:
+        """What a LiteLLM proxy adds: its own name on a host of nobody's, and what it computes that the call costs."""
+        if not self._known:
+            self.call.provider = "litellm"
+        with suppress(ValueError):
+            cost = float(headers.get("x-litellm-response-cost", ""))
+            self.call.gateway_cost = cost if 0 <= cost < 1e12 else None
 
     def feed(self, chunk: bytes) -> None:
         """A piece of the body, as it came over the wire."""
-        if self._sse is not None and self._decoder is None:  # all but the first pieces of most streams
-            if self._sse.feed(chunk) > _LARGEST_BODY:
+        if self._framing is not None and self._decoder is None:  # all but the first pieces of most streams
+            if self._framing.feed(chunk) > _LARGEST_BODY:
                 self._drop_event()
             return
         if self.call.first_chunk_ns is None and chunk:
@@ -143,7 +165,7 @@ class Exchange:
 
     def whole(self, body: bytes) -> None:
         """The whole body at once, decoded by the carrier. It has no first chunk."""
-        if body[:1] in _JSON and len(body) <= _LARGEST_BODY and not self.closed:
+        if body[:1] == b"{" and self._format.framing is None and len(body) <= _LARGEST_BODY and not self.closed:
             self._body.append(body)
         else:
             self._undo_left_coding(body)
@@ -160,7 +182,7 @@ class Exchange:
 
     def end(self) -> None:
         """The body is over, whole as far as the carrier can tell."""
-        call, was_closed, was_stream = self.call, self.closed, self._sse is not None
+        call, was_closed, was_stream = self.call, self.closed, self._framing is not None
         self._close()
         if not (was_closed or was_stream or call.complete or call.error_type or call.unreadable):
             call.unreadable = "it is not JSON of the format that its request has"
@@ -190,6 +212,8 @@ class Exchange:
             self._request = self._format.read_request(body, self.call)
         except Exception as error:  # the answer may still be read
             _log.debug("llmtrace: unexpected request to %s: %r", self.call.server_address, error)
+        if self._format.streams:
+            self.call.stream = True
         if self.call.provider not in _OPENAI:
             self.call.api_type = None
 
@@ -214,8 +238,8 @@ class Exchange:
                 self._close()
                 self._give_up("it cannot be decoded", error)
                 return
-        if self._sse is not None:
-            if self._sse.feed(chunk) > _LARGEST_BODY:
+        if self._framing is not None:
+            if self._framing.feed(chunk) > _LARGEST_BODY:
                 self._drop_event()
         elif chunk:
             self._hold(chunk)
@@ -237,32 +261,55 @@ class Exchange:
         if _BOM.startswith(start):
             return
         start = start.removeprefix(_BOM)
-        if _first_character(start) in _JSON or (self.call.http_status or 200) >= 400:
-            self._held_whole = True
-            return
         text = start.lstrip()
-        if any(text.startswith(known) for known in _STREAM_STARTS):
-            self._body.clear()
-            self._stream = self._format.stream(self.call)
-            self._sse = SSE(self._stream)
-            self._sse.feed(start)
+        if start.startswith(b"\0") and (self.call.http_status or 200) < 400:
+            if starts_frame(start[:PRELUDE]):
+                self._read_stream(EventStream, start)
+            elif len(start) >= PRELUDE:
+                self._give_up("it is neither JSON nor a stream of events")
+        elif text[:1] in _JSON or (self.call.http_status or 200) >= 400:
+            self._tell_json(text[:1], start)
+        elif any(text.startswith(known) for known in _STREAM_STARTS):
+            self._read_stream(SSE, start)
         elif text and not any(known.startswith(text) for known in _STREAM_STARTS):
             self._give_up("it is neither JSON nor a stream of events")
+
+    def _tell_json(self, first: bytes, start: bytes) -> None:
+        """Whether what starts like JSON is one document, or the first of a stream."""
+        framing = self._format.framing
+        if (self.call.http_status or 200) < 400 and (
+            (framing is JSONArray and first == b"[") or (framing is NDJSON and first == b"{" and self._comes_in_lines())
+        ):
+            self._read_stream(framing, start)
+        else:
+            self._held_whole = True
+
+    def _comes_in_lines(self) -> bool:
+        kind = self._headers.get("content-type", "")
+        return self.call.stream is True or any(known in kind for known in _LINE_TYPES)
+
+    def _read_stream(self, framing: type[Framing], start: bytes) -> None:
+        self._body.clear()
+        self._stream = self._format.stream(self.call)
+        self._framing = framing(self._stream)
+        self._framing.feed(start)
 
     def _close(self) -> None:
         if self.closed:
             return
         self.closed = True
         try:
-            if self._sse is not None and self._stream is not None:
-                self._sse.close()
+            if self._framing is not None and self._stream is not None:
+                self._framing.close()
                 self._stream.close()
+                if self._framing.broken:
+                    self.call.unreadable = self._framing.broken
             elif self._body:
                 self._read_body(b"".join(self._body).removeprefix(_BOM))
         except Exception as error:
             self._give_up("its shape is not what was expected", error)
         self._body.clear()
-        self._sse = self._stream = None
+        self._framing = self._stream = None
         self._name_failure()
 
     def _read_body(self, body: bytes) -> None:
@@ -278,7 +325,7 @@ class Exchange:
     def _name_failure(self) -> None:
         call = self.call
         if call.error_type is None and (call.http_status or 200) >= 400:
-            call.error_type = str(call.http_status)
+            call.error_type = named_by(self._headers) or str(call.http_status)
 
     def _give_up(self, what: str, error: Exception | None = None) -> None:
         self.closed = True

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol
 
 from llmtrace_otel.wire.call import Call
-from llmtrace_otel.wire.framing import EventReader
+from llmtrace_otel.wire.framing import EventReader, Framing
 
 
 class Request(Protocol):
@@ -39,3 +39,9 @@ class Format(NamedTuple):
     read_request: Callable[[bytes, Call], Request | None]
     read_response: Callable[[bytes, Call], None]
     stream: Callable[[Call], StreamReader]
+    streams: bool = False
+    """Whether the path itself asks for a stream."""
+    framing: type[Framing] | None = None
+    """How a stream of this format is framed whose first byte looks like that of a JSON document."""
+    read_headers: Callable[[Mapping[str, str], Call], None] | None = None
+    """Reads the head of an answer that is no error, for formats that keep identity or usage there."""

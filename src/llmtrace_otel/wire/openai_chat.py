@@ -137,8 +137,12 @@ _read_chunk = Reader(Chunk)
 
 def read_request(body: bytes, call: Call) -> ChatRequest | None:
     request = _read_request(body)
-    if request is None:
-        return None
+    if request is not None:
+        set_request(request, call)
+    return request
+
+
+def set_request(request: ChatRequest, call: Call) -> None:
     set_sampling(request, call)
     call.api_type = "chat_completions"
     call.max_tokens = request.max_completion_tokens or request.max_tokens
@@ -147,7 +151,6 @@ def read_request(body: bytes, call: Call) -> ChatRequest | None:
         call.output_type = {"json_object": "json", "json_schema": "json", "text": "text"}.get(
             request.response_format.type or ""
         )
-    return request
 
 
 def set_sampling(request: Any, call: Call) -> None:
@@ -188,6 +191,7 @@ def read_response(body: bytes, call: Call) -> None:
 class ChatStream:
     """Reads the chunks of one streamed chat completion, or legacy completion."""
 
+    last = False
     marks: tuple[bytes, ...] = (
         b'"finish_reason":"',
         b'"finish_reason": "',

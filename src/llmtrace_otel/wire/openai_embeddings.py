@@ -1,10 +1,13 @@
-"""OpenAI embeddings: `POST …/embeddings`, JSON only. The vectors are never read."""
+"""OpenAI embeddings: `POST …/embeddings`, JSON only. The vectors are never read.
+
+Voyage states its tokens as `total_tokens` alone; all tokens of an embedding are input.
+"""
 
 from __future__ import annotations
 
 from msgspec import Raw, Struct
 
-from llmtrace_otel.wire.call import Call
+from llmtrace_otel.wire.call import Call, Usage
 from llmtrace_otel.wire.decode import Count, Reader
 from llmtrace_otel.wire.formats import Format
 from llmtrace_otel.wire.openai_chat import ChatStream
@@ -24,10 +27,14 @@ class EmbeddingsRequest(Struct):
         """The conventions give embeddings no messages."""
 
 
+class EmbeddingsUsage(OpenAIUsage):
+    total_tokens: Count | None = None
+
+
 class EmbeddingsResponse(Struct):
     id: str | None = None
     model: str | None = None
-    usage: OpenAIUsage | None = None
+    usage: EmbeddingsUsage | None = None
 
 
 _read_request = Reader(EmbeddingsRequest)
@@ -51,6 +58,8 @@ def read_response(body: bytes, call: Call) -> None:
     call.response_id = response.id or None
     call.response_model = response.model or None
     set_usage(response.usage, call)
+    if call.usage is None and response.usage is not None and response.usage.total_tokens is not None:
+        call.usage = Usage(input=response.usage.total_tokens)
     if call.usage is not None:
         call.usage.output = None  # an embedding has no output tokens, though some vendors state a zero
 

@@ -135,6 +135,7 @@ def read_response(body: bytes, call: Call) -> None:
 class ResponseStream:
     """Reads the events of one streamed response."""
 
+    last = False
     marks: tuple[bytes, ...] = (
         b"response.created",
         b"response.completed",

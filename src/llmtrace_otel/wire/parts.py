@@ -57,6 +57,12 @@ def output(parts: list[Message], finish_reason: str | None, role: str = "assista
     return {"role": role, "parts": parts, "finish_reason": reason or "error"}
 
 
+def spoken(pieces: list[str], finish_reasons: list[str] | None) -> Message:
+    """An answer that is one text, which came in pieces."""
+    whole = "".join(pieces)
+    return output([text(whole)] if whole else [], finish_reasons[0] if finish_reasons else None)
+
+
 def text(content: Any) -> Message:
     return {"type": "text", "content": content if isinstance(content, str) else str(content)}
 

@@ -2,8 +2,10 @@
 
 A vendor is a row: its name in `gen_ai.provider.name`, its hosts, the id under which `genai-prices` knows it. A host is
 exact (`api.openai.com`), a suffix (`.openai.azure.com`) or, for servers that run on one's own machine, a loopback port
-(`:11434`). A call to a host of nobody's is recognised by its path and the shape of its body, and named after the
-product that a label of its host names (`http://vllm.internal/v1`), else after the vendor whose format it speaks.
+(`:11434`). Paths that mean an LLM call at any vendor's are `ROUTES`; a vendor's own are in its row.
+
+A call to a host of nobody's is recognised by its path and the shape of its body, and named after the product that a
+label of its host names (`http://vllm.internal/v1`), else after the vendor whose format it speaks.
 
 Recognition is cheap where it fails: a request that is no LLM call costs one look-up of its path's last segment.
 """
@@ -19,13 +21,30 @@ from urllib.parse import unquote, urlsplit
 from msgspec import Raw, Struct
 
 from llmtrace_otel.wire.anthropic_messages import ANTHROPIC_COMPLETE, ANTHROPIC_MESSAGES
+from llmtrace_otel.wire.bedrock_converse import BEDROCK_CONVERSE, BEDROCK_CONVERSE_STREAM
+from llmtrace_otel.wire.bedrock_invoke import BEDROCK_INVOKE, BEDROCK_INVOKE_STREAM
 from llmtrace_otel.wire.call import Call
+from llmtrace_otel.wire.cohere_chat import COHERE_CHAT
+from llmtrace_otel.wire.cohere_embeddings import COHERE_EMBEDDINGS
+from llmtrace_otel.wire.cohere_v1 import COHERE_CHAT_V1, COHERE_GENERATE
 from llmtrace_otel.wire.decode import Reader
 from llmtrace_otel.wire.formats import Format
+from llmtrace_otel.wire.gemini import GEMINI, GEMINI_STREAM
+from llmtrace_otel.wire.gemini_embeddings import GEMINI_EMBEDDINGS
+from llmtrace_otel.wire.gemini_interactions import GEMINI_FETCH_INTERACTION, GEMINI_INTERACTIONS
+from llmtrace_otel.wire.llamacpp import LLAMACPP_COMPLETION, LLAMACPP_EMBEDDINGS
+from llmtrace_otel.wire.lmstudio import LMSTUDIO_CHAT
+from llmtrace_otel.wire.ollama import OLLAMA_CHAT, OLLAMA_EMBEDDINGS, OLLAMA_GENERATE
 from llmtrace_otel.wire.openai_chat import OPENAI_CHAT
 from llmtrace_otel.wire.openai_completions import OPENAI_COMPLETIONS
 from llmtrace_otel.wire.openai_embeddings import OPENAI_EMBEDDINGS
 from llmtrace_otel.wire.openai_responses import OPENAI_FETCH_RESPONSE, OPENAI_RESPONSES
+from llmtrace_otel.wire.watsonx import (
+    WATSONX_CHAT,
+    WATSONX_CHAT_STREAM,
+    WATSONX_GENERATION,
+    WATSONX_GENERATION_STREAM,
+)
 
 FORMATS: Mapping[str, Format] = {
     found.name: found
@@ -36,6 +55,28 @@ FORMATS: Mapping[str, Format] = {
         OPENAI_EMBEDDINGS,
         ANTHROPIC_MESSAGES,
         ANTHROPIC_COMPLETE,
+        GEMINI,
+        GEMINI_STREAM,
+        GEMINI_EMBEDDINGS,
+        GEMINI_INTERACTIONS,
+        BEDROCK_CONVERSE,
+        BEDROCK_CONVERSE_STREAM,
+        BEDROCK_INVOKE,
+        BEDROCK_INVOKE_STREAM,
+        COHERE_CHAT,
+        COHERE_CHAT_V1,
+        COHERE_GENERATE,
+        COHERE_EMBEDDINGS,
+        OLLAMA_CHAT,
+        OLLAMA_GENERATE,
+        OLLAMA_EMBEDDINGS,
+        WATSONX_CHAT,
+        WATSONX_CHAT_STREAM,
+        WATSONX_GENERATION,
+        WATSONX_GENERATION_STREAM,
+        LLAMACPP_COMPLETION,
+        LLAMACPP_EMBEDDINGS,
+        LMSTUDIO_CHAT,
     )
 }
 
@@ -53,14 +94,51 @@ class Provider(NamedTuple):
     """Paths of its own, beyond those that all vendors share."""
 
 
+_COHERE_PATHS = {
+    "/v2/chat": COHERE_CHAT,
+    "/v1/chat": COHERE_CHAT_V1,
+    "/v1/generate": COHERE_GENERATE,
+    "/v2/embed": COHERE_EMBEDDINGS,
+    "/v1/embed": COHERE_EMBEDDINGS,
+}
+_OLLAMA_PATHS = {
+    "/api/chat": OLLAMA_CHAT,
+    "/api/generate": OLLAMA_GENERATE,
+    "/api/embed": OLLAMA_EMBEDDINGS,
+    "/api/embeddings": OLLAMA_EMBEDDINGS,
+}
+_WATSONX_PATHS = {
+    "/text/chat": WATSONX_CHAT,
+    "/text/chat_stream": WATSONX_CHAT_STREAM,
+    "/text/generation": WATSONX_GENERATION,
+    "/text/generation_stream": WATSONX_GENERATION_STREAM,
+    "/text/embeddings": OPENAI_EMBEDDINGS,
+}
+_LLAMACPP_PATHS = {
+    "/completion": LLAMACPP_COMPLETION,
+    "/infill": LLAMACPP_COMPLETION,
+    "/embedding": LLAMACPP_EMBEDDINGS,
+}
+
 PROVIDERS = (
     Provider("openai", ("api.openai.com", ".api.openai.com", "chatgpt.com"), prices="openai"),
     Provider("anthropic", ("api.anthropic.com",), prices="anthropic"),
     Provider("azure.ai.openai", (".openai.azure.com", ".cognitiveservices.azure.com"), prices="azure"),
     Provider("azure.ai.openai", (".services.ai.azure.com",), under="/openai/", prices="azure"),
+    Provider("azure.ai.openai", (".services.ai.azure.com",), under="/voice-live/", prices="azure"),
     Provider("anthropic", (".services.ai.azure.com",), under="/anthropic/", prices="anthropic"),
-    Provider("azure.ai.inference", (".services.ai.azure.com", ".inference.ai.azure.com"), prices="azure"),
-    Provider("gcp.gemini", ("generativelanguage.googleapis.com",), under="/v1beta/openai/", prices="google"),
+    Provider(
+        "azure.ai.inference",
+        (".services.ai.azure.com", ".inference.ai.azure.com", ".models.ai.azure.com"),
+        prices="azure",
+    ),
+    Provider("gcp.gemini", ("generativelanguage.googleapis.com", "cloudcode-pa.googleapis.com"), prices="google"),
+    Provider(
+        "gcp.vertex_ai",
+        ("aiplatform.googleapis.com", "-aiplatform.googleapis.com", ".rep.googleapis.com"),
+        prices="google",
+    ),
+    Provider("aws.bedrock", (".amazonaws.com", ".amazonaws.com.cn", ".api.aws"), under="/model/", prices="aws"),
     Provider("aws.bedrock", (".api.aws", ".amazonaws.com"), under="/openai/v1/", prices="aws"),
     Provider("aws.bedrock", (".api.aws",), under="/v1/", prices="aws"),
     Provider("mistral_ai", ("api.mistral.ai", "codestral.mistral.ai"), prices="mistral"),
@@ -71,11 +149,13 @@ PROVIDERS = (
     Provider("perplexity", ("api.perplexity.ai",), prices="perplexity"),
     Provider("together", ("api.together.ai", "api.together.xyz"), prices="together"),
     Provider("fireworks", ("api.fireworks.ai",), prices="fireworks"),
-    Provider("huggingface", ("router.huggingface.co",), prices="huggingface_together"),
+    Provider("huggingface", ("router.huggingface.co",)),  # each of those it routes to has prices of its own
     Provider("cerebras", ("api.cerebras.ai",), prices="cerebras"),
     Provider("moonshot_ai", ("api.moonshot.ai", "api.moonshot.cn"), prices="moonshotai"),
     Provider("novita", ("api.novita.ai",), prices="novita"),
-    Provider("cohere", ("api.cohere.com", "api.cohere.ai"), under="/compatibility/", prices="cohere"),
+    Provider("cohere", ("api.cohere.com", "api.cohere.ai"), prices="cohere", paths=_COHERE_PATHS),
+    Provider("ibm.watsonx.ai", (".ml.cloud.ibm.com",), under="/ml/v1/", paths=_WATSONX_PATHS),
+    Provider("voyage", ("api.voyageai.com",), paths={"/multimodalembeddings": OPENAI_EMBEDDINGS}),
     Provider("z_ai", ("api.z.ai",), prices="zai"),
     Provider("dashscope", ("dashscope.aliyuncs.com", "dashscope-intl.aliyuncs.com")),
     Provider("crusoe", ("api.inference.crusoecloud.com",)),
@@ -83,9 +163,11 @@ PROVIDERS = (
     Provider("heroku", (".inference.heroku.com",)),
     Provider("writer", ("api.writer.com",), paths={"/v1/chat": OPENAI_CHAT}),
     Provider("portkey", ("api.portkey.ai",)),
-    Provider("ollama", ("ollama.com", ":11434")),
+    Provider("github_copilot", (".githubcopilot.com",)),
+    Provider("ollama", ("ollama.com", ":11434"), paths=_OLLAMA_PATHS),
     Provider("vllm", (":8000",)),
-    Provider("lmstudio", (":1234",)),
+    Provider("lmstudio", (":1234",), paths={"/api/v1/chat": LMSTUDIO_CHAT}),
+    Provider("llamacpp", (":8080",), paths=_LLAMACPP_PATHS),
     Provider("litellm", (":4000",)),
 )
 
@@ -94,23 +176,70 @@ SELF_HOSTED = ("gpustack", "litellm", "llamacpp", "lmstudio", "localai", "ollama
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1", "[::1]", "0.0.0.0")  # noqa: S104 - compared with, never bound
 
-_SHARED_PATHS: Mapping[str, tuple[tuple[str, Format], ...]] = {
-    "completions": (
-        ("/chat/completions", OPENAI_CHAT),
-        ("/fim/completions", OPENAI_CHAT),
-        ("/agents/completions", OPENAI_CHAT),
-        ("/completions", OPENAI_COMPLETIONS),
-    ),
-    "responses": (("/responses", OPENAI_RESPONSES),),
-    "embeddings": (("/embeddings", OPENAI_EMBEDDINGS),),
-    "messages": (("/v1/messages", ANTHROPIC_MESSAGES),),
-    "complete": (("/v1/complete", ANTHROPIC_COMPLETE),),
-}
-_TELLING_PATHS = ("/chat/completions", "/v1/messages")
-"""Paths that nothing else uses: enough for an unknown host when the body cannot be seen."""
+
+class Route(NamedTuple):
+    """A path that means an LLM call at any vendor's."""
+
+    suffix: str
+    format: Format | None
+    """`None` where only the body can tell."""
+    under: str = ""
+    """What the path has besides."""
+    telling: bool = False
+    """Nothing else uses it: enough for an unknown host when the body cannot be seen."""
+    unless: re.Pattern[str] | None = None
+    """What no model's name has that is called so, by its path, to generate text or embeddings."""
+
+
+_NO_TEXT = re.compile(r"stability\.|image-generator|nova-(?:canvas|reel|sonic)|rerank")
+"""Bedrock's models for pictures, films, speech and ranking."""
+
+ROUTES = (
+    Route("/chat/completions", OPENAI_CHAT, telling=True),
+    Route("/fim/completions", OPENAI_CHAT),
+    Route("/agents/completions", OPENAI_CHAT),
+    Route("/completions", OPENAI_COMPLETIONS),
+    Route("/responses", OPENAI_RESPONSES),
+    Route("/embeddings", OPENAI_EMBEDDINGS),
+    Route("/v1/messages", ANTHROPIC_MESSAGES, telling=True),
+    Route("/v1/complete", ANTHROPIC_COMPLETE),
+    Route(":generateContent", GEMINI, telling=True),
+    Route(":streamGenerateContent", GEMINI_STREAM, telling=True),
+    Route(":embedContent", GEMINI_EMBEDDINGS, telling=True),
+    Route(":batchEmbedContents", GEMINI_EMBEDDINGS, telling=True),
+    Route("/interactions", GEMINI_INTERACTIONS),
+    Route(":rawPredict", None, under="/publishers/"),
+    Route(":streamRawPredict", None, under="/publishers/"),
+    Route("/converse", BEDROCK_CONVERSE, under="/model/", telling=True),
+    Route("/converse-stream", BEDROCK_CONVERSE_STREAM, under="/model/", telling=True),
+    Route("/invoke", BEDROCK_INVOKE, under="/model/", unless=_NO_TEXT),
+    Route("/invoke-with-response-stream", BEDROCK_INVOKE_STREAM, under="/model/", telling=True),
+)
+
 _MOST_REMEMBERED = 1_000
-_FETCH = re.compile(r"/responses/([A-Za-z0-9_-]+)$")
-_DEPLOYMENT = re.compile(r"/deployments/([^/]+)/")
+_FETCH = re.compile(r"/(responses|interactions)/([A-Za-z0-9_-]+)$")
+_MODEL = re.compile(
+    r"/deployments/(?P<deployment>[^/]+)/"
+    r"|/(?:models|tunedModels|endpoints)/(?P<model>[^/]+):[A-Za-z]+$"
+    r"|/model/(?P<bedrock>.+)/(?:converse|invoke)[a-z-]*$"
+)
+
+
+def _key(path: str) -> str:
+    """What a path is looked up by: its last segment, or the verb behind a colon in it."""
+    segment = path[path.rfind("/") + 1 :]
+    verb = segment.rfind(":")
+    return segment if verb < 0 else segment[verb:]
+
+
+def _by_key(routes: Iterable[Route]) -> dict[str, list[Route]]:
+    found: dict[str, list[Route]] = {}
+    for route in routes:
+        found.setdefault(_key(route.suffix), []).append(route)
+    return found
+
+
+_ROUTES = _by_key(ROUTES)
 
 
 class Match(NamedTuple):
@@ -166,13 +295,16 @@ class Providers:
         self._found: dict[tuple[str, int | None, str], Match] = {}
         self._exact: dict[str, list[Provider]] = {}
         self._suffixes: list[tuple[str, Provider]] = []
-        self._own_paths = {host for provider in PROVIDERS if provider.paths for host in provider.hosts}
+        self._own_paths: dict[str, list[tuple[str, Format, Provider]]] = {}
         for provider in PROVIDERS:
+            for suffix, found in provider.paths.items():
+                self._own_paths.setdefault(_key(suffix), []).append((suffix, found, provider))
             for host in provider.hosts:
-                if host.startswith("."):
+                if host.startswith((".", "-")):
                     self._suffixes.append((host, provider))
                 else:
                     self._exact.setdefault(host, []).append(provider)
+        self._keys = _ROUTES.keys() | self._own_paths.keys()
 
     def register_provider(
         self, name: str, base_url: str, path_patterns: Iterable[str] = (), *, wire_format: str | None = None
@@ -216,36 +348,48 @@ class Providers:
     def may_match(self, method: str, host: str, path: str) -> bool:
         """Whether a request may be an LLM call, told without its body: the cheap question that most requests fail."""
         if method == "POST":
-            return path[path.rfind("/") + 1 :] in _SHARED_PATHS or host in self._registered or host in self._own_paths
-        return method == "GET" and "/responses/" in path
+            return _key(path) in self._keys or host in self._registered
+        return method == "GET" and ("/responses/" in path or "/interactions/" in path)
 
     def find(self, method: str, host: str, port: int | None, path: str) -> Match | None:
         """What an HTTP request is, by its method, host, port and path; `None` when it is no LLM call."""
         if self._registered and host in self._registered and (match := self._own(method, host, port, path)):
             return match
         if method == "POST":
-            shared = _SHARED_PATHS.get(path[path.rfind("/") + 1 :])
-            for suffix, found in shared or ():
-                if path.endswith(suffix):
-                    return self._post(host, port, path, suffix, found)
-            if host in self._own_paths:
-                for provider in self._exact[host]:
-                    if path in provider.paths:
-                        return Match(provider.name, provider.paths[path], known=True)
-        elif method == "GET" and "/responses/" in path:
+            key = _key(path)
+            if key in self._own_paths and (match := self._own_path(key, host, port, path)):
+                return match
+            for route in _ROUTES.get(key, ()):
+                if path.endswith(route.suffix) and route.under in path:
+                    if route.unless is not None and route.unless.search(path):
+                        return None
+                    return self._post(host, port, path, route)
+        elif method == "GET" and ("/responses/" in path or "/interactions/" in path):
             return self._fetch(host, port, path)
         return None
 
-    def _post(self, host: str, port: int | None, path: str, suffix: str, found: Format) -> Match:
+    def _own_path(self, key: str, host: str, port: int | None, path: str) -> Match | None:
+        """A path that means an LLM call at one vendor's, or where its product runs, and nowhere else."""
+        for suffix, found, row in self._own_paths[key]:
+            if not path.endswith(suffix) or row.under not in path:
+                continue
+            if host in row.hosts or any(host.endswith(end) for end in row.hosts if end[0] in ".-"):
+                return Match(row.name, found, known=True, model=model_in(path))
+            if f":{port}" in row.hosts or self_hosted(host) == row.name:
+                return Match(row.name, found, known=False)
+        return None
+
+    def _post(self, host: str, port: int | None, path: str, route: Route) -> Match:
         key = host, port, path
         if key in self._found:
             return self._found[key]
         provider = self.provider(host, port, path)
         if provider is None:
             name = self.on_loopback(host, port) or self_hosted(host)
-            return Match(name, found, known=False, telling=suffix in _TELLING_PATHS)
-        deployment = _DEPLOYMENT.search(path) if "/deployments/" in path else None
-        match = Match(provider.name, found, known=True, model=unquote(deployment[1]) if deployment else None)
+            if name is None and "/publishers/" in path:
+                name = "gcp.vertex_ai"
+            return Match(name, route.format, known=False, telling=route.telling, model=model_in(path))
+        match = Match(provider.name, route.format, known=True, model=model_in(path))
         if len(self._found) < _MOST_REMEMBERED:
             self._found[key] = match
         return match
@@ -253,11 +397,12 @@ class Providers:
     def _fetch(self, host: str, port: int | None, path: str) -> Match | None:
         if (fetched := _FETCH.search(path)) is None:
             return None
+        found = OPENAI_FETCH_RESPONSE if fetched[1] == "responses" else GEMINI_FETCH_INTERACTION
         provider = self.provider(host, port, path)
         name = provider.name if provider else self.on_loopback(host, port) or self_hosted(host)
-        if provider is None and not fetched[1].startswith("resp_"):
+        if provider is None and not fetched[2].startswith("resp_"):
             return None
-        return Match(name, OPENAI_FETCH_RESPONSE, known=provider is not None, response_id=fetched[1])
+        return Match(name, found, known=provider is not None, response_id=fetched[2])
 
     def _own(self, method: str, host: str, port: int | None, path: str) -> Match | None:
         for row in self._registered[host]:
@@ -295,8 +440,14 @@ register_provider = DEFAULT.register_provider
 
 def shared_format(path: str) -> Format | None:
     """The format whose path this is at any vendor's."""
-    candidates = _SHARED_PATHS.get(path[path.rfind("/") + 1 :], ())
-    return next((found for suffix, found in candidates if path.endswith(suffix)), None)
+    routes = _ROUTES.get(_key(path), ())
+    return next((route.format for route in routes if path.endswith(route.suffix) and route.under in path), None)
+
+
+def model_in(path: str) -> str | None:
+    """The model, or Azure's deployment, that a path names."""
+    found = _MODEL.search(path)
+    return unquote(next(name for name in found.groups() if name)) if found else None
 
 
 def told_by(path: str, body: bytes | None) -> Format:
