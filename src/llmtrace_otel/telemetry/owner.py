@@ -10,8 +10,9 @@ from opentelemetry.trace import Span, SpanKind
 
 from llmtrace_otel.telemetry import semconv
 
-NATIVE_SCOPES = ("com.anthropic.sdk.python",)
+NATIVE_SCOPES = ("com.anthropic.sdk.python", "opentelemetry.instrumentation.botocore")
 """Instrumentation scopes, and the beginnings of theirs, that make the inference span of the request being sent."""
+_INFERENCE = ("chat", "text_completion", "generate_content", "embeddings")
 
 
 def owner_of(current: Span) -> Span | None:
@@ -20,5 +21,5 @@ def owner_of(current: Span) -> Span | None:
     if scope is None or not scope.name.startswith(NATIVE_SCOPES) or not current.is_recording():
         return None
     attributes = getattr(current, "attributes", None) or {}
-    is_inference = getattr(current, "kind", None) is SpanKind.CLIENT and attributes.get(semconv.OPERATION) == "chat"
+    is_inference = getattr(current, "kind", None) is SpanKind.CLIENT and attributes.get(semconv.OPERATION) in _INFERENCE
     return current if is_inference else None  # their spans of agents and tools are only around a call

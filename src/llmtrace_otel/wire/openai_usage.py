@@ -2,7 +2,10 @@
 
 Totals already include cached and reasoning tokens. Relatives put the cached tokens elsewhere (`cached_tokens`,
 `prompt_cache_hit_tokens`) and some state what the call cost: OpenRouter in USD, Perplexity as an object, xAI in ticks
-of 1e-10 USD.
+of 1e-10 USD (Grok on Azure states zero ticks of every call, which is not what Azure charges).
+
+With a key of the caller's own at the vendor behind it (BYOK), OpenRouter's `cost` is only its fee, and what that vendor
+charges is stated beside it; otherwise `cost` is all, and what is beside it a part.
 """
 
 from __future__ import annotations
@@ -28,6 +31,10 @@ class StatedCost(Struct):
     total_cost: Amount | None = None
 
 
+class CostDetails(Struct):
+    upstream_inference_cost: Amount | None = None
+
+
 class OpenAIUsage(Struct):
     """Both spellings: `prompt_tokens`/`completion_tokens` and `input_tokens`/`output_tokens`."""
 
@@ -44,6 +51,8 @@ class OpenAIUsage(Struct):
     reasoning_tokens: Count | None = None
     cost: Amount | StatedCost | None = None
     cost_in_usd_ticks: Count | None = None
+    is_byok: bool | None = None
+    cost_details: CostDetails | None = None
 
 
 _NO_INPUT = InputDetails()
@@ -69,13 +78,19 @@ def set_usage(stated: OpenAIUsage | None, call: Call) -> None:
         usage.cache_read = stated.prompt_cache_hit_tokens if stated.cached_tokens is None else stated.cached_tokens
     if usage.input is not None or usage.output is not None:
         call.usage = usage
-    if stated.cost is not None or stated.cost_in_usd_ticks is not None:
+    if stated.cost_in_usd_ticks or (stated.cost_in_usd_ticks is not None and call.provider == "x_ai"):
+        call.stated_cost = stated.cost_in_usd_ticks / 1e10
+    elif stated.cost is not None:
         call.stated_cost = _cost(stated)
 
 
 def _cost(stated: OpenAIUsage) -> float | None:
-    if stated.cost_in_usd_ticks is not None:
-        return stated.cost_in_usd_ticks / 1e10
     if isinstance(stated.cost, StatedCost):
         return stated.cost.total_cost
-    return stated.cost
+    return with_upstream(stated.cost, stated.cost_details) if stated.is_byok else stated.cost
+
+
+def with_upstream(fee: float | None, details: CostDetails | None) -> float | None:
+    """What a call costs with a key of one's own; `None` when only a part of that is stated."""
+    upstream = details.upstream_inference_cost if details is not None else None
+    return None if fee is None or upstream is None else fee + upstream

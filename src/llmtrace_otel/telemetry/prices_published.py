@@ -1,0 +1,141 @@
+"""List prices, as the package `genai-prices` publishes them.
+
+The package takes a while to import: `tables` is for a thread to call while the first call is with its provider.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any
+
+from llmtrace_otel.telemetry.prices import Price, Rates, rates, reading
+from llmtrace_otel.wire.providers import PROVIDERS
+
+SOURCE = "genai-prices"
+
+_IDS: Mapping[str, str] = {provider.name: provider.prices for provider in PROVIDERS if provider.prices}
+_NAMES = {
+    "input": "input_mtok",
+    "output": "output_mtok",
+    "cache_read": "cache_read_mtok",
+    "cache_write": "cache_write_mtok",
+    "cache_write_1h": "cache_write_1h_mtok",
+    "reasoning": "output_reasoning_mtok",
+    "input_audio": "input_audio_mtok",
+    "cached_audio": "cache_audio_read_mtok",
+    "output_audio": "output_audio_mtok",
+    "request": "requests_kcount",
+}
+"""Our names of rates → its names."""
+_BILLED_APART: Mapping[str, frozenset[str]] = {"aws": frozenset({"flex", "priority"})}
+"""Tiers that are known to cost more or less, and for which it has no prices."""
+_UNVERSIONED = re.compile(r"openai\.[\w-]+b").fullmatch
+_TIER_KEYS = ("service_tier", "processing", "speed")
+"""Where it puts what answers state as one thing: how fast, and how dear, a call was served."""
+
+
+def find(provider: str, model: str, tier: str | None, at: datetime) -> Price | None:
+    """What a model cost at a time; `None` when that is not known.
+
+    Args:
+        provider: As `gen_ai.provider.name` has it.
+        model: As the provider names it: a dated name, an alias, a Bedrock id or ARN.
+        tier: The service tier that the answer states.
+        at: In UTC.
+    """
+    if (prices_id := _IDS.get(provider)) is None:
+        return None
+    try:
+        vendor, found = tables().find_provider_model(_id(prices_id, model), None, prices_id, None)
+        context = _context(vendor, found, tier, at) if tier else None
+        return _price(found.get_prices(at, context))
+    except (LookupError, ValueError, AttributeError):
+        return None
+
+
+def version() -> str:
+    """The version of the package, and so of its prices."""
+    import genai_prices
+
+    return genai_prices.__version__
+
+
+def tables() -> Any:
+    """All prices; the first to ask imports the package, others wait for it.
+
+    Raises:
+        LookupError: the interpreter is ending while they are being imported, and has ended whoever does it.
+    """
+    if not reading.acquire(blocking=not sys.is_finalizing()):
+        raise LookupError("the prices were not loaded in time")
+    try:
+        from genai_prices.data_snapshot import get_snapshot
+
+        return get_snapshot()
+    finally:
+        reading.release()
+
+
+def _id(prices_id: str, model: str) -> str:
+    """Bedrock's OpenAI endpoints name a model without the version that is part of its id."""
+    return f"{model}-1:0" if prices_id == "aws" and _UNVERSIONED(model) else model
+
+
+def _context(vendor: Any, model: Any, tier: str, at: datetime) -> dict[str, str] | None:
+    """What selects the prices of a tier; `LookupError` when it has prices of its own and this model's are not known.
+
+    A tier that the vendor bills no model apart for (`standard`, `default`, Groq's `flex`) is billed as any call. What a
+    reseller bills for a tier of a maker's model is not known.
+    """
+    tier = tier.lower()
+    if tier not in _tiers(vendor.id):
+        return None
+    context = dict.fromkeys(_TIER_KEYS, tier)
+    if any(model is own for own in vendor.models) and any(
+        context.items() >= variant.when.items() and (variant.constraint is None or variant.constraint.active(at))
+        for variant in model.price_variants or ()
+    ):
+        return context
+    raise LookupError(tier)
+
+
+@lru_cache(maxsize=64)
+def _tiers(vendor_id: str) -> frozenset[str]:
+    """The tiers at which a vendor, or a maker whose models it resells, bills any model apart."""
+    vendors = {vendor.id: vendor for vendor in tables().providers}
+    makers = [vendors[found] for found in vendors[vendor_id].fallback_model_providers or () if found in vendors]
+    return _BILLED_APART.get(vendor_id, frozenset()) | frozenset(
+        variant.when[key]
+        for vendor in (vendors[vendor_id], *makers)
+        for model in vendor.models
+        for variant in model.price_variants or ()
+        for key in _TIER_KEYS
+        if key in variant.when and any(price is not None for price in vars(variant.prices).values())
+    )
+
+
+def _price(prices: Any) -> Price:
+    stated = {name: price for name, key in _NAMES.items() if (price := getattr(prices, key)) is not None}
+    starts = {tier.start for price in stated.values() for tier in getattr(price, "tiers", ())}
+    return Price([(above, _rates(stated, above + 1)) for above in sorted(starts | {-1}, reverse=True)])
+
+
+def _rates(stated: dict[str, Any], total: int) -> Rates:
+    """The rates that hold for calls with so much input."""
+    usd = {name: _at(price, total) for name, price in stated.items()}
+    if "request" in usd:
+        usd["request"] /= 1_000
+    return rates(usd)
+
+
+def _at(price: Any, total: int) -> Decimal:
+    """A price that may have tiers: past a tier's start, that tier's holds for all tokens."""
+    if isinstance(price, Decimal):
+        return price
+    reached: list[Decimal] = [tier.price for tier in price.tiers if total > tier.start]
+    return reached[-1] if reached else price.base
