@@ -15,14 +15,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from llmtrace_otel.attribution.api import agent, session, tool, workflow
+    from llmtrace_otel.instrument.botocore import BotocoreInstrumentor
     from llmtrace_otel.instrument.httpx import HTTPXInstrumentor
     from llmtrace_otel.instrument.threads import ThreadsInstrumentor
+    from llmtrace_otel.instrument.websockets import WebSocketsInstrumentor
     from llmtrace_otel.telemetry.content import set_redaction
     from llmtrace_otel.wire.providers import register_provider
 
 __all__ = [
+    "BotocoreInstrumentor",
     "HTTPXInstrumentor",
     "ThreadsInstrumentor",
+    "WebSocketsInstrumentor",
     "agent",
     "register_provider",
     "session",
@@ -32,8 +36,10 @@ __all__ = [
 ]
 
 _HOMES = {
+    "BotocoreInstrumentor": "instrument.botocore",
     "HTTPXInstrumentor": "instrument.httpx",
     "ThreadsInstrumentor": "instrument.threads",
+    "WebSocketsInstrumentor": "instrument.websockets",
     "agent": "attribution.api",
     "register_provider": "wire.providers",
     "session": "attribution.api",

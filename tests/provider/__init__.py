@@ -1,4 +1,4 @@
-"""A local provider: the wire formats of OpenAI, Azure OpenAI and Anthropic on 127.0.0.1, without a network or a key.
+"""A local provider: OpenAI's, Azure OpenAI's, Anthropic's and Bedrock's wire formats on 127.0.0.1, no network, no key.
 
     with Provider() as provider:
         OpenAI(base_url=f"{provider.url}/v1", api_key="local").chat.completions.create(...)
@@ -7,7 +7,7 @@ Every answer's usage is known (input 10, output 5; Anthropic adds cache_read 100
 headers choose how the answer travels: `ask.py` lists them. A request goes through the modules in this order:
 
     server.py   sockets, recording             HTTP/1.1 with keep-alive
-    routes.py   which format a path speaks     openai_chat, openai_responses, anthropic_messages, …
+    routes.py   which format a path speaks     openai_chat, openai_responses, anthropic_messages, bedrock, …
     script.py   what the model says            a tool call when it has tools and a user asks, else text
     usage.py    what it counts
     reply.py    how the bytes travel           encoding, cuts, chunk sizes

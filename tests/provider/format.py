@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .errors import azure_error, openai_error
+from .reply import Reply, stream_reply
 from .sse import Event
 
 if TYPE_CHECKING:
@@ -16,20 +17,29 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Stream:
-    """The events of an answer, and those that tell of an error in the middle of them."""
+    """The events of an answer, those that tell of an error in the middle of them, and how they are framed."""
 
     events: Callable[[Ask], Iterable[Event]]
     error: Callable[[Ask], Iterable[Event]]
+    reply: Callable[[Iterable[Event], Ask, dict[str, str]], Reply] = stream_reply
+
+
+def no_headers(_: Ask, __: int) -> dict[str, str]:
+    return {}
 
 
 @dataclass(frozen=True)
 class Format:
-    """The JSON answer to a request, the error body for a status, and the stream if the format has one."""
+    """The JSON answer to a request, the error body for a status, and the stream if the format has one.
 
-    answer: Callable[[Ask], dict[str, Any]]
+    A format without an answer streams whatever the body says. `headers` are those of a status.
+    """
+
+    answer: Callable[[Ask], dict[str, Any]] | None
     error: Callable[[Ask, int], dict[str, Any]]
     stream: Stream | None = None
     request_id: str = "x-request-id"
+    headers: Callable[[Ask, int], dict[str, str]] = no_headers
 
 
 def openai_refusal(ask: Ask, status: int) -> dict[str, Any]:

@@ -10,9 +10,9 @@ from collections import Counter
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from . import anthropic_messages, completions, embeddings, openai_chat, openai_responses
+from . import anthropic_messages, bedrock, completions, embeddings, openai_chat, openai_responses
 from .errors import openai_error
-from .reply import HTML, Reply, json_reply, plain, stream_reply
+from .reply import HTML, Reply, json_reply, plain
 from .sse import Event
 
 if TYPE_CHECKING:
@@ -27,6 +27,10 @@ FORMATS = {
     "/embeddings": embeddings.FORMAT,
     "/responses": openai_responses.FORMAT,
     "/messages": anthropic_messages.FORMAT,
+    "/converse": bedrock.CONVERSE,
+    "/converse-stream": bedrock.CONVERSE_STREAM,
+    "/invoke": bedrock.INVOKE,
+    "/invoke-with-response-stream": bedrock.INVOKE_STREAM,
 }
 MODELS = ("gpt-5-mini", "claude-haiku-4-5", "text-embedding-3-small")
 RETRY_AT_ONCE = {"retry-after-ms": "1"}
@@ -79,13 +83,13 @@ def looked_up(ask: Ask, path: str) -> Reply:
 
 
 def inference(ask: Ask, spoken: Format, failed: int | None) -> Reply:
-    headers = {spoken.request_id: ask.id("req_")}
+    headers = {spoken.request_id: ask.id("req_"), **spoken.headers(ask, failed or 200)}
     if failed is not None:
         return json_reply(spoken.error(ask, failed), status=failed, headers=headers | RETRY_AT_ONCE)
     if "html" in ask.modes:
         return plain(HTML, "text/html; charset=utf-8")
-    if ask.streamed and spoken.stream:
-        return stream_reply(streamed(ask, spoken.stream), ask, headers)
+    if spoken.stream and (ask.streamed or spoken.answer is None):
+        return spoken.stream.reply(streamed(ask, spoken.stream), ask, headers)
     if "invalid-json" in ask.modes:
         return plain(BROKEN.encode(), "application/json", headers=headers)
     return json_reply(usage_told(spoken.answer(ask), ask), headers=headers)
