@@ -2,6 +2,7 @@
 
     python benchmarks/overhead.py                      every workload
     python benchmarks/overhead.py plain stream         some of them
+    python benchmarks/overhead.py formats              one table with a row per wire format
     python benchmarks/overhead.py --seconds            CPU time only, without valgrind
 
 Instructions are counted with valgrind's callgrind where it is installed, from the end of the warm-up on: a process
@@ -20,10 +21,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+from bodies import FORMATS
+
 HERE = Path(__file__).parent
 VARIANTS = ("none", "bare", "llmtrace")
-CALLS = {"plain": 400, "plain-async": 400, "stream": 40, "stream-async": 40, "other": 1000}
-COUNTED_CALLS = {"plain": 60, "plain-async": 60, "stream": 12, "stream-async": 12, "other": 200}
+WORKLOADS = ("plain", "plain-async", "stream", "stream-async", "other")
+
+
+def calls_of(workload: str) -> tuple[int, int]:
+    """How many calls of a workload are timed, and how many counted."""
+    if workload == "other":
+        return 1000, 200
+    return (40, 12) if "stream" in workload else (400, 60)
 
 
 def child(workload: str, variant: str, calls: int) -> list[str]:
@@ -37,14 +46,14 @@ def environment() -> dict[str, str]:
 def seconds(workload: str, variant: str) -> float:
     """CPU seconds of one call, in a process of its own."""
     run = subprocess.run(
-        child(workload, variant, CALLS[workload]), check=True, capture_output=True, text=True, env=environment()
+        child(workload, variant, calls_of(workload)[0]), check=True, capture_output=True, text=True, env=environment()
     )
     return float(run.stdout)
 
 
 def instructions(workload: str, variant: str) -> float:
     """Instructions of one call."""
-    calls = COUNTED_CALLS[workload]
+    calls = calls_of(workload)[1]
     return (_counted(workload, variant, 2 * calls) - _counted(workload, variant, calls)) / calls
 
 
@@ -88,17 +97,38 @@ def _instruction_columns(counts: dict[str, float], variant: str) -> str:
     return f"{added / 1000:.0f} | {added / bare:.2f}" if bare > 0 else f"{added / 1000:.1f} | -"
 
 
+def report_formats(rounds: int, *, count: bool) -> None:
+    """One row per wire format: what a call of it costs more than the same call untraced."""
+    times: dict[tuple[str, str], list[float]] = {}
+    for _ in range(rounds):
+        for name in FORMATS:
+            for variant in VARIANTS:
+                times.setdefault((name, variant), []).append(seconds(name, variant))
+    print("\n## formats: a whole answer, or 200 chunks where the name ends in -stream\n")
+    print("| format | added CPU, µs: least, median | added instructions, thousands | ratio to a bare span |")
+    print("|---|---|---|---|")
+    for name in FORMATS:
+        added = [ours - none for ours, none in zip(times[name, "llmtrace"], times[name, "none"], strict=True)]
+        least = min(times[name, "llmtrace"]) - min(times[name, "none"])
+        counts = {variant: instructions(name, variant) for variant in VARIANTS} if count else {}
+        spread = f"{least * 1e6:.0f}, {statistics.median(added) * 1e6:.0f}"
+        print(f"| {name} | {spread} | {_instruction_columns(counts, 'llmtrace')} |", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="What tracing adds to a call.")
-    parser.add_argument("workloads", nargs="*", choices=[*CALLS, []], default=[])
+    parser.add_argument("workloads", nargs="*", choices=[*WORKLOADS, "formats", []], default=[])
     parser.add_argument("--rounds", type=int, default=7, help="interleaved processes per variant")
     parser.add_argument("--seconds", action="store_true", help="measure CPU time only")
     args = parser.parse_args()
     count = not args.seconds and shutil.which("valgrind") is not None
     if not args.seconds and not count:
         print("valgrind is not installed: instructions are not counted (apt install valgrind)", file=sys.stderr)
-    for workload in args.workloads or CALLS:
-        report(workload, args.rounds, count=count)
+    for workload in args.workloads or [*WORKLOADS, "formats"]:
+        if workload == "formats":
+            report_formats(args.rounds, count=count)
+        else:
+            report(workload, args.rounds, count=count)
 
 
 if __name__ == "__main__":

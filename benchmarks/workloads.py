@@ -12,8 +12,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
+import bodies
 import httpx2
 import openai
 from opentelemetry import trace
@@ -160,6 +162,23 @@ def other_request() -> Callable[[], None]:
     return lambda: client.post("https://example.com/api/orders", json={"n": 1})
 
 
+def one_format(name: str) -> Callable[[], None]:
+    """A call in one wire format, by a bare client, so that no SDK's own work is in the way."""
+    exchanged = bodies.FORMATS[name]()
+    memory = Memory({"content-type": exchanged.content_type}, exchanged.pieces)
+    client, url, body = httpx2.Client(transport=memory), exchanged.url, json.dumps(exchanged.request).encode()
+
+    def call() -> None:
+        client.post(url, content=body)
+
+    def stream() -> None:
+        with client.stream("POST", url, content=body) as response:
+            for _ in response.iter_raw():
+                pass
+
+    return stream if name.endswith("-stream") else call
+
+
 def _json(body: bytes) -> Memory:
     return Memory({"content-type": "application/json"}, [body])
 
@@ -170,6 +189,7 @@ WORKLOADS = {
     "stream": stream,
     "stream-async": stream_async,
     "other": other_request,
+    **{name: partial(one_format, name) for name in bodies.FORMATS},
 }
 
 

@@ -53,7 +53,12 @@ def available() -> bool:
 
 def records() -> Iterator[Record]:
     """All recorded HTTP exchanges (frames of WebSockets are another matter)."""
-    for path in sorted((CORPUS / "dev").glob("*.jsonl")):
+    return records_in(CORPUS)
+
+
+def records_in(corpus: Path) -> Iterator[Record]:
+    """Those of any corpus."""
+    for path in sorted((corpus / "dev").glob("*.jsonl")):
         with path.open(encoding="utf-8") as lines:
             for line in lines:
                 raw = json.loads(line)

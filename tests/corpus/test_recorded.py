@@ -1,14 +1,16 @@
-"""Every recorded exchange, replayed through the instrumented clients with its body cut at random bytes."""
+"""Every recorded exchange, through the instrumented clients and through a bare Exchange, cut at random bytes."""
 
 from __future__ import annotations
 
 import pytest
 
+from corpus.reading import exchanged, reading
 from corpus.records import CORPUS, Record, available, records
-from corpus.scoring import Table, mismatches
+from corpus.scoring import Table, span_reading
 from llmtrace_otel.telemetry import content
 from support.clients import CLIENTS, Client
 from support.spans import Recorded
+from wire.schemas import violations
 
 pytestmark = [
     pytest.mark.corpus,
@@ -17,14 +19,12 @@ pytestmark = [
     ),
 ]
 
-FORMATS = ("openai.", "anthropic.")
-"""The APIs whose formats are read so far, by the start of their names in the records."""
+CONTENT = pytest.mark.parametrize("capture", [False, True], ids=["content-off", "content-on"])
 
 
-def in_scope(record: Record) -> bool:
-    if record.expected["operation"] is None:
-        return True  # what is no LLM call is none in any format
-    return record.api.startswith(FORMATS)
+def print_table(table: Table, how: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with capsys.disabled():
+        print(f"\n\n{how}: replays in which a field has something to tell, and those that are as expected\n\n{table}")
 
 
 def replay(record: Record, client: Client, seed: int) -> None:
@@ -40,7 +40,7 @@ def replay(record: Record, client: Client, seed: int) -> None:
     assert answer.body == record.body  # the caller got what was sent, byte for byte
 
 
-@pytest.mark.parametrize("capture", [False, True], ids=["content-off", "content-on"])
+@CONTENT
 @pytest.mark.parametrize("variant", range(len(CLIENTS)), ids=[str(client) for client in CLIENTS])
 @pytest.mark.filterwarnings("ignore:.*content=<str>.*:DeprecationWarning")
 def test_recorded_exchanges_leave_the_spans_that_the_vendors_sdks_would(
@@ -49,10 +49,31 @@ def test_recorded_exchanges_leave_the_spans_that_the_vendors_sdks_would(
     monkeypatch.setenv(content.MODE_VARIABLE, "span_only" if capture else "no_content")
     content.refresh()
     table, client = Table(), CLIENTS[variant]
-    for record in filter(in_scope, records()):
+    for record in records():
         replay(record, client, seed=variant)
-        table.add(record, mismatches(record, recorded.spans, content=capture), str(client))
+        table.add(record, [span_reading(span, content=capture) for span in recorded.spans], str(client))
         recorded.clear()
-    with capsys.disabled():
-        print(f"\n{table}")
+    print_table(table, str(client), capsys)
     assert not table.lines, "\n".join(table.lines)
+
+
+@CONTENT
+def test_a_bare_exchange_reads_what_the_vendors_sdks_do(capture: bool, capsys: pytest.CaptureFixture[str]):
+    table = Table()
+    for record in records():
+        exchange = exchanged(record, capture=capture)
+        table.add(record, [reading(exchange.call)] if exchange is not None else [], "Exchange")
+    print_table(table, "Exchange", capsys)
+    assert not table.lines, "\n".join(table.lines)
+
+
+def test_the_messages_of_recorded_exchanges_fit_the_schemas():
+    wrong, seen = {}, 0
+    for record in records():
+        exchange = exchanged(record, capture=True)
+        if exchange is not None:
+            seen += 1
+            if found := violations(exchange.call) or exchange.call.unreadable:
+                wrong[record.id] = found
+    assert wrong == {}
+    assert seen > 0
