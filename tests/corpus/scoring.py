@@ -120,6 +120,11 @@ class Table:
                 f"{record.file} {record.id} {record.api} [{how}] {field}: expected {wanted!r}, got {value!r}"
             )
 
+    @property
+    def summary(self) -> str:
+        replays = sum(told["replays"] for told in self._told.values())
+        return f"{replays} replays, {len(self.lines)} fields wrong"
+
     def __str__(self) -> str:
         fields = ("replays", *ATTRIBUTES, *CONTENT_FIELDS)
         rows = [["provider", *(TITLES.get(field, field) for field in fields)]]

@@ -22,9 +22,12 @@ pytestmark = [
 CONTENT = pytest.mark.parametrize("capture", [False, True], ids=["content-off", "content-on"])
 
 
-def print_table(table: Table, how: str, capsys: pytest.CaptureFixture[str]) -> None:
+def tell(table: Table, how: str, capture: bool, capsys: pytest.CaptureFixture[str], *, whole: bool = False) -> None:
+    """Prints what was found: the whole table where it was asked for or something is wrong, else one line."""
     with capsys.disabled():
-        print(f"\n\n{how}: replays in which a field has something to tell, and those that are as expected\n\n{table}")
+        print(f"\n{how}, content {'on' if capture else 'off'}: {table.summary}")
+        if whole or table.lines:
+            print(f"\nReplays in which a field has something to tell, and those that are as expected\n\n{table}")
 
 
 def replay(record: Record, client: Client, seed: int) -> None:
@@ -53,7 +56,7 @@ def test_recorded_exchanges_leave_the_spans_that_the_vendors_sdks_would(
         replay(record, client, seed=variant)
         table.add(record, [span_reading(span, content=capture) for span in recorded.spans], str(client))
         recorded.clear()
-    print_table(table, str(client), capsys)
+    tell(table, str(client), capture, capsys)
     assert not table.lines, "\n".join(table.lines)
 
 
@@ -63,7 +66,7 @@ def test_a_bare_exchange_reads_what_the_vendors_sdks_do(capture: bool, capsys: p
     for record in records():
         exchange = exchanged(record, capture=capture)
         table.add(record, [reading(exchange.call)] if exchange is not None else [], "Exchange")
-    print_table(table, "Exchange", capsys)
+    tell(table, "bare Exchange", capture, capsys, whole=capture)
     assert not table.lines, "\n".join(table.lines)
 
 

@@ -75,7 +75,8 @@ def _should_have_cost(call: Call) -> bool:
 
 
 def _was_cut(call: Call) -> bool:
-    return call.usage is not None and call.usage.output is None and call.stream is True and not call.complete
+    """A stream counted no further than it was read: what it cost in the end is not known."""
+    return call.usage is not None and call.stream is True and not call.complete
 
 
 @lru_cache(maxsize=256)
