@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -243,9 +244,17 @@ def start_counting() -> float:
     return time.process_time()
 
 
+def settle() -> None:
+    """Lets what the first calls started in the background come to its end."""
+    for thread in threading.enumerate():
+        if thread.name == "llmtrace-prices":
+            thread.join()
+
+
 def _repeat(call: Callable[[], Any], calls: int) -> float:
     for _ in range(20):
         call()
+    settle()
     started = start_counting()
     for _ in range(calls):
         call()
@@ -255,6 +264,7 @@ def _repeat(call: Callable[[], Any], calls: int) -> float:
 async def _repeat_async(call: Callable[[], Any], calls: int) -> float:
     for _ in range(20):
         await call()
+    settle()
     started = start_counting()
     for _ in range(calls):
         await call()

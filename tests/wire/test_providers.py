@@ -29,10 +29,10 @@ def seen(method: str, url: str, body: bytes | None = None, providers: Providers 
     return None if exchange is None else (exchange.call.provider, exchange._format.name)
 
 
-def address(host: str) -> tuple[str, int]:
+def address(host: str, label: str = "") -> tuple[str, int]:
     if host.startswith(":"):
         return "localhost", int(host[1:])
-    return (f"corp{host}" if host.startswith(".") else host), 443
+    return (f"{label or 'corp'}{host}" if host.startswith((".", "-")) else host), 443
 
 
 ROWS = [(row, host) for row in PROVIDERS for host in row.hosts]
@@ -40,7 +40,7 @@ ROWS = [(row, host) for row in PROVIDERS for host in row.hosts]
 
 @pytest.mark.parametrize(("row", "host"), ROWS, ids=[f"{row.name} {host} {row.under}" for row, host in ROWS])
 def test_every_row_of_the_table_is_recognised_by_its_host(row: Provider, host: str):
-    name, port = address(host)
+    name, port = address(host, row.label)
     path = (row.under.rstrip("/") or "/v1") + "/chat/completions"
     match = DEFAULT.find("POST", name, port, path)
     known = not host.startswith(":")  # any program may listen on a port
@@ -226,6 +226,12 @@ def test_what_these_vendors_offer_besides_is_no_call(url: str):
 def test_other_formats_are_recognised_where_their_hosts_are_not(url: str, body: bytes, provider: str, wire_format: str):
     assert seen("POST", url, body) == (provider, wire_format)
     assert seen("POST", url, b"{}") is None
+
+
+def test_a_gateway_on_amazons_hosts_is_not_bedrock():
+    url = "//a1b2.execute-api.us-east-1.amazonaws.com/openai/v1/chat/completions"
+    assert seen("POST", url, CHAT_BODY) == ("openai", "openai.chat")
+    assert seen("POST", "//bucket.s3.amazonaws.com/model/m/invoke", b"<xml/>") is None
 
 
 def test_an_azure_project_speaks_openai():

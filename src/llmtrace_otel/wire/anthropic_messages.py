@@ -87,6 +87,17 @@ class MessagesResponse(Struct):
     completion: Raw = Raw()
 
 
+class Successor(Struct):
+    model: str | None = None
+
+
+class Fallback(Struct):
+    """A content block in which another model takes over from one that declined."""
+
+    type: str | None = None
+    to: Successor | None = None
+
+
 class StopDelta(Struct):
     stop_reason: str | None = None
 
@@ -111,6 +122,7 @@ _read_request = Reader(MessagesRequest)
 _read_response = Reader(MessagesResponse)
 _read_event = Reader(Event)
 _read_stop = Reader(StopDelta)
+_read_fallback = Reader(Fallback)
 
 
 def read_request(body: bytes, call: Call) -> MessagesRequest | None:
@@ -172,12 +184,13 @@ class MessageStream:
 
     def __init__(self, call: Call) -> None:
         self._call = call
-        self.every = call.capture
+        self.every = True
         self.marks = (
             b"message_start",
             b"message_delta",
             b"message_stop",
             b'"error"',
+            b'"fallback"',
             b'"stop_reason":"',
             b'"stop_reason": "',
         )
@@ -207,11 +220,12 @@ class MessageStream:
             case "error":
                 set_error(loads(event.error) or {"type": "error"}, call)
             case "content_block_start":
-                self._blocks[event.index or 0] = _Block(loads(event.content_block))
+                self._start(event)
             case "content_block_delta" if (block := self._blocks.get(event.index or 0)) is not None:
                 block.add(loads(event.delta))
             case "completion" | None if event.completion is not None:
                 self._legacy_chunk(event)
+        self.every = call.capture or not call.response_id  # once it is known the marks find what is needed
 
     def close(self) -> None:
         call = self._call
@@ -226,6 +240,12 @@ class MessageStream:
             if self._legacy:
                 found = [parts.text("".join(self._legacy))]
             call.output_messages = [parts.output(found, self._stop_reason)] if found or self._stop_reason else []
+
+    def _start(self, event: Event) -> None:
+        self._blocks[event.index or 0] = _Block(loads(event.content_block))
+        block = _read_fallback(event.content_block)
+        if block is not None and block.type == "fallback" and block.to is not None:
+            self._call.response_model = block.to.model or self._call.response_model
 
     def _stated(self, usage: MessagesUsage | None) -> None:
         if usage is not None:

@@ -30,6 +30,7 @@ from llmtrace_otel.wire.errors import set_error
 from llmtrace_otel.wire.formats import Format, Request, StreamReader
 
 _EMBED = "embeddings"
+"""The operation whose answers are told by nothing but that."""
 
 
 class Asked(NamedTuple):
@@ -150,10 +151,8 @@ def _answer(keys: Mapping[str, Any]) -> Answer:
 
 
 def read_response(body: bytes, call: Call) -> None:
-    tier = call.service_tier
     answer = _TEXT_ANSWER if call.operation == _EMBED else _answer(_keys(body))
     answer.read(body, call)
-    call.service_tier = tier or call.service_tier
 
 
 class Counts(Struct, rename="camel"):
@@ -169,9 +168,14 @@ _HEADERS = ("input", "cache-read-input", "cache-write-input", "output")
 
 
 def read_headers(headers: Mapping[str, str], call: Call) -> None:
-    """What AWS counts, which stands where the body counts nothing, and the tier that it served the call in."""
-    _set_usage(Counts(*(_count(headers, kind) for kind in _HEADERS)), call)
-    call.service_tier = headers.get("x-amzn-bedrock-service-tier")
+    """What AWS counts, where the body counts nothing, and the tier that it served the call in."""
+    stated, tier = call.usage, call.service_tier
+    if stated is None or stated.input is None or stated.output is None:
+        _set_usage(Counts(*(_count(headers, kind) for kind in _HEADERS)), call)
+        if stated is not None and (counted := call.usage) is not None:
+            counted.input = bedrock_converse.first(stated.input, counted.input)
+            counted.output = bedrock_converse.first(stated.output, counted.output)
+    call.service_tier = headers.get("x-amzn-bedrock-service-tier") or tier
 
 
 def _count(headers: Mapping[str, str], kind: str) -> int | None:
@@ -214,7 +218,7 @@ def _starting(start: bytes) -> bytes:
     return b'"bytes":"' + b64encode(start[: len(start) // 3 * 3])
 
 
-_MARKS = (_starting(b'{"type":"message_'), _starting(b'{"type":"error"'))
+_MARKS = tuple(map(_starting, (b'{"type":"message_', b'{"type":"content_block_start"', b'{"type":"error"')))
 """What only those events of an Anthropic stream have that are needed with content off."""
 
 
@@ -231,7 +235,6 @@ class InvokeStream:
     def __init__(self, call: Call) -> None:
         self.every = True
         self._call = call
-        self._tier = call.service_tier
         self._reader: StreamReader | None = None
         self._metrics: Counts | None = None
 
@@ -253,7 +256,6 @@ class InvokeStream:
             call.complete = True
             if call.usage is None:
                 _set_usage(metrics, call)
-        call.service_tier = self._tier or call.service_tier
 
     def _chunk(self, data: bytes) -> None:
         if b"amazon-bedrock-invocationMetrics" in data and (last := _read_last_chunk(data)) is not None:

@@ -78,5 +78,5 @@ def _set(document: Any, call: Call) -> None:
 def _name(value: Any) -> str | None:
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    # A bare `{"type": "error"}` around the error names nothing.
-    return value[:_LONGEST_NAME] if isinstance(value, str) and value not in ("", "error") else None
+    # A bare `{"type": "error"}` around the error names nothing, nor does LiteLLM's text for Python's None.
+    return value[:_LONGEST_NAME] if isinstance(value, str) and value not in ("", "error", "None") else None

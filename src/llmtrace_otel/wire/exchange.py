@@ -139,16 +139,11 @@ class Exchange:
                 self._read_gateway(headers)
         except Exception as error:
             self._give_up("a content coding that nothing here can undo", error)
-        if status < 400 and self._format.read_headers is not None:
-            try:
-                self._format.read_headers(headers, self.call)
-            except Exception as error:
-                _log.debug("llmtrace: unexpected headers from %s: %r", self.call.server_address, error)
 
     def _read_gateway(self, headers: Mapping[str, str]) -> None:
         """What a LiteLLM proxy adds: its own name on a host of nobody's, and what it computes that the call costs."""
         if not self._known:
-            self.call.provider = "litellm"
+            self.call.provider, self.call.api_type = "litellm", None
         with suppress(ValueError):
             cost = float(headers.get("x-litellm-response-cost", ""))
             self.call.gateway_cost = cost if 0 <= cost < 1e12 else None
@@ -302,6 +297,7 @@ class Exchange:
             if self._framing is not None and self._stream is not None:
                 self._framing.close()
                 self._stream.close()
+                self._read_headers()
                 if self._framing.broken:
                     self.call.unreadable = self._framing.broken
             elif self._body:
@@ -318,9 +314,14 @@ class Exchange:
             read_error(body, call)
             return
         self._format.read_response(body, call)
+        self._read_headers()
         if call.complete and call.usage is None and call.operation != FETCH:
             read_error_in_success(body, call)
             call.keys_seen = keys_of(body)
+
+    def _read_headers(self) -> None:
+        if self._format.read_headers is not None:
+            self._format.read_headers(self._headers, self.call)
 
     def _name_failure(self) -> None:
         call = self.call

@@ -44,4 +44,4 @@ class Format(NamedTuple):
     framing: type[Framing] | None = None
     """How a stream of this format is framed whose first byte looks like that of a JSON document."""
     read_headers: Callable[[Mapping[str, str], Call], None] | None = None
-    """Reads the head of an answer that is no error, for formats that keep identity or usage there."""
+    """Reads the head of an answer that is no error, once its body has been, for what only the head has."""

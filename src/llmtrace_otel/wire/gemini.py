@@ -16,7 +16,8 @@ from collections.abc import Callable, Iterable
 from itertools import groupby
 from typing import Any
 
-from msgspec import Raw, Struct, field, json
+from msgspec import Raw, Struct, defstruct, field, json
+from msgspec.structs import fields
 
 from llmtrace_otel.wire import parts
 from llmtrace_otel.wire.call import Call, Message, Usage
@@ -181,6 +182,10 @@ class MaybeWrapped(Answer):
 
 _read_request = Reader(GenerateRequest)
 _read_config = Reader(GenerationConfig)
+_read_camel_config: Reader[Any] = Reader(
+    defstruct("CamelConfig", [(known.name, known.type, None) for known in fields(GenerationConfig)], rename="camel")
+)
+"""The same, in the words that JSON usually has."""
 _read_answer = Reader(MaybeWrapped)
 
 
@@ -193,7 +198,9 @@ def read_request(body: bytes, call: Call) -> GenerateRequest | None:
     if bytes(request.request):
         request = _read_request(request.request) or request
     call.request_service_tier = request.camel_service_tier or request.service_tier
-    set_config(_either(request.camel_generation_config, request.generation_config), call)
+    given = bytes(request.camel_generation_config) or bytes(request.generation_config)
+    if given:
+        set_config(_read_camel_config(given) if b"_" not in given else read_config(loads(given)), call)
     return request
 
 
@@ -201,9 +208,15 @@ def _either(camel: Raw, snake: Raw) -> Any:
     return loads(camel if bytes(camel) else snake)
 
 
-def set_config(given: Any, call: Call) -> None:
-    """Puts a request's `generationConfig` on the call."""
-    config = _read_config(json.encode(snake_keys(given))) or GenerationConfig()
+def read_config(given: Any) -> GenerationConfig | None:
+    """How to generate, whatever its spelling is."""
+    return _read_config(json.encode(snake_keys(given)))
+
+
+def set_config(config: GenerationConfig | None, call: Call) -> None:
+    """Puts what a request says of how to generate on the call."""
+    if config is None:
+        return
     level = snake_keys(config.thinking_config).get("thinking_level") or config.thinking_level
     call.seed = config.seed
     call.top_k = config.top_k

@@ -17,7 +17,7 @@ from llmtrace_otel.wire.call import Call, Message, Usage
 from llmtrace_otel.wire.decode import Count, Reader, loads
 from llmtrace_otel.wire.errors import UNNAMED, set_error
 from llmtrace_otel.wire.formats import Format
-from llmtrace_otel.wire.gemini import added, joined, listed, output_type, set_config, speaker
+from llmtrace_otel.wire.gemini import added, joined, listed, output_type, read_config, set_config, speaker
 from llmtrace_otel.wire.openai_responses import FETCH
 
 _MESSAGE_REASONS = {
@@ -103,7 +103,7 @@ def read_request(body: bytes, call: Call) -> InteractionRequest | None:
     request = _read_request(body)
     if request is None:
         return None
-    set_config(loads(request.generation_config), call)
+    set_config(read_config(loads(request.generation_config)), call)
     call.request_model = request.model or call.request_model
     call.stream = request.stream or None
     call.previous_response_id = request.previous_interaction_id

@@ -59,6 +59,7 @@ class Choice(Struct):
     finish_reason: str | None = None
     message: Raw = Raw()
     text: Raw = Raw()
+    error: Raw = Raw()
 
 
 class ChatResponse(Struct):
@@ -98,16 +99,19 @@ class ChunkChoice(Struct):
     delta: Delta | None = None
     text: str | None = None
     usage: OpenAIUsage | None = None
+    error: Raw = Raw()
 
 
 class BareChoice(Struct):
     index: int | None = None
     finish_reason: str | None = None
     usage: OpenAIUsage | None = None
+    error: Raw = Raw()
 
 
 class Groq(Struct):
     usage: OpenAIUsage | None = None
+    error: str | None = None
 
 
 class BareChunk(Struct):
@@ -155,7 +159,7 @@ def set_request(request: ChatRequest, call: Call) -> None:
 
 def set_sampling(request: Any, call: Call) -> None:
     """What chat completions and legacy completions ask for in the same words."""
-    call.request_model = request.model or call.request_model
+    request.model = call.request_model = request.model or call.request_model
     call.stream = request.stream or None
     call.choice_count = request.n if request.n != 1 else None
     call.seed = request.seed
@@ -178,9 +182,10 @@ def read_response(body: bytes, call: Call) -> None:
     call.service_tier = response.service_tier
     call.system_fingerprint = response.system_fingerprint
     set_usage(response.usage, call)
-    if bytes(response.error):
-        set_error(loads(response.error), call)
     choices = response.choices or []
+    for error in (response.error, *(choice.error for choice in choices)):  # a choice's is OpenRouter's
+        if bytes(error):
+            set_error(loads(error), call)
     if len(choices) > 1:
         choices.sort(key=lambda choice: choice.index or 0)
     call.finish_reasons = [choice.finish_reason for choice in choices if choice.finish_reason] or None
@@ -224,6 +229,7 @@ class ChatStream:
         set_usage(chunk.usage, call)
         if chunk.x_groq is not None:
             set_usage(chunk.x_groq.usage, call)
+            set_error(chunk.x_groq.error, call)
         for choice in chunk.choices or ():
             self._choice(choice)
 
@@ -251,6 +257,8 @@ class ChatStream:
         if choice.finish_reason:
             self._reasons[index] = choice.finish_reason
         set_usage(choice.usage, self._call)  # Kimi's place for it
+        if bytes(choice.error):
+            set_error(loads(choice.error), self._call)
         if isinstance(choice, ChunkChoice):
             self._answers.setdefault(index, _Answer()).add(choice)
 
@@ -265,9 +273,9 @@ class _Answer:
         self._tools: dict[int, _ToolCall] = {}
 
     def add(self, choice: ChunkChoice) -> None:
-        if choice.text:
-            self._text.append(choice.text)
         delta = choice.delta
+        if choice.text and not (delta and delta.content):  # Together says it in both places
+            self._text.append(choice.text)
         if delta is None:
             return
         self._role = delta.role or self._role
@@ -288,8 +296,8 @@ class _Answer:
         found: list[Message] = []
         if self._reasoning:
             found.append(parts.reasoning("".join(self._reasoning)))
-        if self._text:
-            found.append(parts.text("".join(self._text)))
+        if text := "".join(self._text):
+            found.append(parts.text(text))
         for index in sorted(self._tools):
             call = self._tools[index]
             found.append(parts.tool_call(call.id, call.name, "".join(call.arguments)))
@@ -307,7 +315,7 @@ class _Answer:
         index = delta.index
         if index is None:  # some vendors leave it out: a new id is a new call
             index = len(self._tools) if delta.id or not self._tools else max(self._tools)
-        elif index in self._tools and delta.id and delta.id != self._tools[index].id:  # others always say 0
+        elif index in self._tools and self._is_another(delta, self._tools[index]):  # others always say 0
             index = max(self._tools) + 1
         elif not delta.id and self._tools and index not in self._tools:
             index = max(self._tools) if index == 0 else index
@@ -316,6 +324,12 @@ class _Answer:
         if delta.function is not None:
             call.name = call.name or delta.function.name
             call.arguments.append(delta.function.arguments or "")
+
+    @staticmethod
+    def _is_another(delta: ToolCallDelta, call: _ToolCall) -> bool:
+        """Whether a new call begins. An id alone does not tell: some servers make up one for each piece."""
+        named = delta.function is not None and bool(delta.function.name)
+        return named and bool(delta.id) and delta.id != call.id
 
 
 class _ToolCall:
@@ -406,10 +420,8 @@ def _definition(item: dict[str, Any]) -> Message | None:
 
 
 def _output(choice: Choice) -> Message:
-    if isinstance(text := loads(choice.text), str):
-        return parts.output([parts.text(text)], choice.finish_reason)
     item = loads(choice.message)
-    found = message_parts(item) if isinstance(item, dict) else []
+    found = message_parts(item) if isinstance(item, dict) else content_parts(loads(choice.text))
     return parts.output(found, choice.finish_reason)
 
 

@@ -17,6 +17,8 @@ from llmtrace_otel.wire.openai_usage import OpenAIUsage, set_usage
 class EmbeddingsRequest(Struct):
     model: str | None = None
     dimensions: Count | None = None
+    output_dimension: Count | None = None
+    """What Voyage and Mistral call it."""
     encoding_format: str | None = None
     input: Raw = Raw()
 
@@ -27,14 +29,10 @@ class EmbeddingsRequest(Struct):
         """The conventions give embeddings no messages."""
 
 
-class EmbeddingsUsage(OpenAIUsage):
-    total_tokens: Count | None = None
-
-
 class EmbeddingsResponse(Struct):
     id: str | None = None
     model: str | None = None
-    usage: EmbeddingsUsage | None = None
+    usage: OpenAIUsage | None = None
 
 
 _read_request = Reader(EmbeddingsRequest)
@@ -44,8 +42,8 @@ _read_response = Reader(EmbeddingsResponse)
 def read_request(body: bytes, call: Call) -> EmbeddingsRequest | None:
     request = _read_request(body)
     if request is not None:
-        call.request_model = request.model or call.request_model
-        call.dimensions = request.dimensions
+        request.model = call.request_model = request.model or call.request_model
+        call.dimensions = request.dimensions or request.output_dimension
         call.encoding_formats = [request.encoding_format] if request.encoding_format else None
     return request
 

@@ -165,8 +165,10 @@ class ResponseStream:
                 call.response_model = event.response.model or None
             case "response.output_item.done" if (item := _read_item(data)) is not None:
                 self._items.append(loads(item.item))
-            case "error":
+            case "error" | "response.error":
                 set_error(loads(event.error) or {"code": event.code, "message": event.message}, call)
+            case None if bytes(event.error):  # gateways' own
+                set_error(loads(event.error), call)
 
     def close(self) -> None:
         call = self._call

@@ -1,8 +1,9 @@
 """Token usage as OpenAI's formats and their many relatives state it: two spellings, one meaning.
 
-Totals already include cached and reasoning tokens. Relatives put the cached tokens elsewhere (`cached_tokens`,
-`prompt_cache_hit_tokens`) and some state what the call cost: OpenRouter in USD, Perplexity as an object, xAI in ticks
-of 1e-10 USD (Grok on Azure states zero ticks of every call, which is not what Azure charges).
+Totals already include cached and reasoning tokens; only xAI's chat completions count reasoning apart, as their sum
+shows. Relatives put the cached tokens elsewhere (`cached_tokens`, `prompt_cache_hit_tokens`) and some state what the
+call cost: OpenRouter in USD, Perplexity as an object, xAI in ticks of 1e-10 USD (Grok on Azure states zero ticks of
+every call, which is not what Azure charges).
 
 With a key of the caller's own at the vendor behind it (BYOK), OpenRouter's `cost` is only its fee, and what that vendor
 charges is stated beside it; otherwise `cost` is all, and what is beside it a part.
@@ -41,11 +42,14 @@ class OpenAIUsage(Struct):
     prompt_tokens: Count | None = None
     completion_tokens: Count | None = None
     prompt_tokens_details: InputDetails | None = None
+    prompt_token_details: InputDetails | None = None
+    """Writer's spelling."""
     completion_tokens_details: OutputDetails | None = None
     input_tokens: Count | None = None
     output_tokens: Count | None = None
     input_tokens_details: InputDetails | None = None
     output_tokens_details: OutputDetails | None = None
+    total_tokens: Count | None = None
     cached_tokens: Count | None = None
     prompt_cache_hit_tokens: Count | None = None
     reasoning_tokens: Count | None = None
@@ -63,7 +67,7 @@ def set_usage(stated: OpenAIUsage | None, call: Call) -> None:
     """Puts stated usage and cost on the call; nothing stated changes nothing."""
     if stated is None:
         return
-    inputs = stated.prompt_tokens_details or stated.input_tokens_details or _NO_INPUT
+    inputs = stated.prompt_tokens_details or stated.input_tokens_details or stated.prompt_token_details or _NO_INPUT
     outputs = stated.completion_tokens_details or stated.output_tokens_details or _NO_OUTPUT
     usage = Usage(
         input=stated.input_tokens if stated.prompt_tokens is None else stated.prompt_tokens,
@@ -76,12 +80,21 @@ def set_usage(stated: OpenAIUsage | None, call: Call) -> None:
     )
     if usage.cache_read is None:
         usage.cache_read = stated.prompt_cache_hit_tokens if stated.cached_tokens is None else stated.cached_tokens
+    usage.output = _whole_output(usage, stated.total_tokens)
     if usage.input is not None or usage.output is not None:
         call.usage = usage
     if stated.cost_in_usd_ticks or (stated.cost_in_usd_ticks is not None and call.provider == "x_ai"):
         call.stated_cost = stated.cost_in_usd_ticks / 1e10
     elif stated.cost is not None:
         call.stated_cost = _cost(stated)
+
+
+def _whole_output(usage: Usage, total: int | None) -> int | None:
+    """Output with the reasoning, also where the provider's own sum says that its output is without it."""
+    if usage.input is None or usage.output is None or not usage.reasoning:
+        return usage.output
+    whole = usage.output + usage.reasoning
+    return whole if total == usage.input + whole else usage.output
 
 
 def _cost(stated: OpenAIUsage) -> float | None:

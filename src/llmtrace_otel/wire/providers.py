@@ -88,6 +88,8 @@ class Provider(NamedTuple):
     hosts: tuple[str, ...] = ()
     under: str = ""
     """A part of the paths that are this vendor's, where several share a host."""
+    label: str = ""
+    """A part of its hosts, where others have hosts with the same end."""
     prices: str | None = None
     """Its id in `genai-prices`, where that is known to it."""
     paths: Mapping[str, Format] = {}
@@ -114,11 +116,20 @@ _WATSONX_PATHS = {
     "/text/generation_stream": WATSONX_GENERATION_STREAM,
     "/text/embeddings": OPENAI_EMBEDDINGS,
 }
+_VOYAGE_PATHS = {
+    "/multimodalembeddings": OPENAI_EMBEDDINGS,
+    "/contextualizedembeddings": OPENAI_EMBEDDINGS,
+}
+_SNOWFLAKE_PATHS = {
+    "/cortex/inference:complete": OPENAI_CHAT,
+    "/cortex/inference:embed": OPENAI_EMBEDDINGS,
+}
 _LLAMACPP_PATHS = {
     "/completion": LLAMACPP_COMPLETION,
     "/infill": LLAMACPP_COMPLETION,
     "/embedding": LLAMACPP_EMBEDDINGS,
 }
+_AWS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
 
 PROVIDERS = (
     Provider("openai", ("api.openai.com", ".api.openai.com", "chatgpt.com"), prices="openai"),
@@ -138,9 +149,8 @@ PROVIDERS = (
         ("aiplatform.googleapis.com", "-aiplatform.googleapis.com", ".rep.googleapis.com"),
         prices="google",
     ),
-    Provider("aws.bedrock", (".amazonaws.com", ".amazonaws.com.cn", ".api.aws"), under="/model/", prices="aws"),
-    Provider("aws.bedrock", (".api.aws", ".amazonaws.com"), under="/openai/v1/", prices="aws"),
-    Provider("aws.bedrock", (".api.aws",), under="/v1/", prices="aws"),
+    Provider("aws.bedrock", _AWS, under="/model/", label="bedrock", prices="aws"),
+    Provider("aws.bedrock", _AWS, under="/v1/", label="bedrock", prices="aws"),
     Provider("mistral_ai", ("api.mistral.ai", "codestral.mistral.ai"), prices="mistral"),
     Provider("groq", ("api.groq.com",), prices="groq"),
     Provider("deepseek", ("api.deepseek.com",), prices="deepseek"),
@@ -155,15 +165,24 @@ PROVIDERS = (
     Provider("novita", ("api.novita.ai",), prices="novita"),
     Provider("cohere", ("api.cohere.com", "api.cohere.ai"), prices="cohere", paths=_COHERE_PATHS),
     Provider("ibm.watsonx.ai", (".ml.cloud.ibm.com",), under="/ml/v1/", paths=_WATSONX_PATHS),
-    Provider("voyage", ("api.voyageai.com",), paths={"/multimodalembeddings": OPENAI_EMBEDDINGS}),
-    Provider("z_ai", ("api.z.ai",), prices="zai"),
-    Provider("dashscope", ("dashscope.aliyuncs.com", "dashscope-intl.aliyuncs.com")),
-    Provider("crusoe", ("api.inference.crusoecloud.com",)),
-    Provider("snowflake", (".snowflakecomputing.com",)),
+    Provider("voyage", ("api.voyageai.com", "ai.mongodb.com"), paths=_VOYAGE_PATHS),
+    Provider("z_ai", ("api.z.ai", "open.bigmodel.cn"), prices="zai"),
+    Provider(
+        "dashscope",
+        (
+            "dashscope.aliyuncs.com",
+            "dashscope-intl.aliyuncs.com",
+            "dashscope-us.aliyuncs.com",
+            ".dashscope.aliyuncs.com",
+        ),
+    ),
+    Provider("crusoe", (".crusoecloud.com",)),
+    Provider("snowflake", (".snowflakecomputing.com",), paths=_SNOWFLAKE_PATHS),
     Provider("heroku", (".inference.heroku.com",)),
     Provider("writer", ("api.writer.com",), paths={"/v1/chat": OPENAI_CHAT}),
     Provider("portkey", ("api.portkey.ai",)),
     Provider("github_copilot", (".githubcopilot.com",)),
+    Provider("github_models", ("models.github.ai",)),
     Provider("ollama", ("ollama.com", ":11434"), paths=_OLLAMA_PATHS),
     Provider("vllm", (":8000",)),
     Provider("lmstudio", (":1234",), paths={"/api/v1/chat": LMSTUDIO_CHAT}),
@@ -188,14 +207,17 @@ class Route(NamedTuple):
     telling: bool = False
     """Nothing else uses it: enough for an unknown host when the body cannot be seen."""
     unless: re.Pattern[str] | None = None
-    """What no model's name has that is called so, by its path, to generate text or embeddings."""
+    """What the path of no such call has, in the name of its model or before."""
 
 
 _NO_TEXT = re.compile(r"stability\.|image-generator|nova-(?:canvas|reel|sonic)|rerank")
 """Bedrock's models for pictures, films, speech and ranking."""
 
+_NO_ANSWER = re.compile(r"/async/|/count-tokens:")
+"""Perplexity's jobs, whose answers are fetched later, and Vertex AI's count of the tokens of a message to Claude."""
+
 ROUTES = (
-    Route("/chat/completions", OPENAI_CHAT, telling=True),
+    Route("/chat/completions", OPENAI_CHAT, telling=True, unless=_NO_ANSWER),
     Route("/fim/completions", OPENAI_CHAT),
     Route("/agents/completions", OPENAI_CHAT),
     Route("/completions", OPENAI_COMPLETIONS),
@@ -208,7 +230,7 @@ ROUTES = (
     Route(":embedContent", GEMINI_EMBEDDINGS, telling=True),
     Route(":batchEmbedContents", GEMINI_EMBEDDINGS, telling=True),
     Route("/interactions", GEMINI_INTERACTIONS),
-    Route(":rawPredict", None, under="/publishers/"),
+    Route(":rawPredict", None, under="/publishers/", unless=_NO_ANSWER),
     Route(":streamRawPredict", None, under="/publishers/"),
     Route("/converse", BEDROCK_CONVERSE, under="/model/", telling=True),
     Route("/converse-stream", BEDROCK_CONVERSE_STREAM, under="/model/", telling=True),
@@ -219,7 +241,7 @@ ROUTES = (
 _MOST_REMEMBERED = 1_000
 _FETCH = re.compile(r"/(responses|interactions)/([A-Za-z0-9_-]+)$")
 _MODEL = re.compile(
-    r"/deployments/(?P<deployment>[^/]+)/"
+    r"/(?:deployments|engines)/(?P<deployment>[^/]+)/"
     r"|/(?:models|tunedModels|endpoints)/(?P<model>[^/]+):[A-Za-z]+$"
     r"|/model/(?P<bedrock>.+)/(?:converse|invoke)[a-z-]*$"
 )
@@ -421,7 +443,7 @@ class Providers:
     def provider(self, host: str, port: int | None, path: str) -> Provider | None:
         """The row that a host belongs to; loopback hosts belong to nobody."""
         for row in self._exact.get(host) or self._by_suffix(host):
-            if row.under in path:
+            if row.under in path and row.label in host:
                 return row
         return None
 

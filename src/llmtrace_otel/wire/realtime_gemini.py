@@ -29,6 +29,7 @@ from llmtrace_otel.wire.gemini import (
     input_message,
     joined,
     listed,
+    read_config,
     set_config,
     snake_keys,
     tool_definitions,
@@ -215,7 +216,7 @@ class GeminiLive(Turns):
         call = self.template
         if isinstance(model := setup.get("model"), str):
             call.request_model = model.rpartition("/")[2]
-        set_config(setup.get("generation_config"), call)
+        set_config(read_config(setup.get("generation_config")), call)
         if call.capture:
             self._setup = setup
 
