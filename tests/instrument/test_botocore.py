@@ -28,9 +28,9 @@ from opentelemetry.instrumentation.utils import suppress_instrumentation
 
 from llmtrace_otel import session
 from llmtrace_otel.instrument import botocore_wrappers
-from llmtrace_otel.instrument.botocore import BotocoreInstrumentor
+from llmtrace_otel.instrument.botocore import BotocoreInstrumentor, BotocoreWrappers, is_likely
 from llmtrace_otel.telemetry.spans import Recorder
-from llmtrace_otel.wire.providers import Providers
+from llmtrace_otel.wire.providers import PROVIDERS, ROUTES, Providers
 from provider import Provider
 from provider.script import ANSWER
 from support.spans import Recorded
@@ -542,7 +542,7 @@ def test_someone_elses_later_wrapper_stays(recorded: Recorded, bedrock: Any, mon
 
 IN_A_PROGRAM = """
 import sys
-from llmtrace_otel.instrument.botocore import BotocoreInstrumentor
+from llmtrace_otel.instrument.botocore import BotocoreInstrumentor, BotocoreWrappers, is_likely
 BotocoreInstrumentor().instrument()
 """
 
@@ -558,7 +558,56 @@ def test_botocore_is_instrumented_when_it_is_imported():
     assert program(f"{IN_A_PROGRAM}\n{imports}\nprint({wrapped})") == "[True, True]"
 
 
+LOADED = "[name for name in sys.modules if name.startswith(('llmtrace_otel.wire', 'llmtrace_otel.telemetry'))]"
+CLIENT_OF = """
+import boto3
+def client(service):
+    return boto3.Session("local", "local", region_name="us-east-1").client(service, endpoint_url={url!r})
+"""
+
+
+def test_what_reads_llm_calls_is_loaded_with_the_first_that_may_be_one(provider: Provider):
+    program_of_both = f"""
+{IN_A_PROGRAM}{CLIENT_OF.format(url=provider.url)}
+client("s3").get_object(Bucket="bucket", Key="models")["Body"].read()
+try:
+    client("s3").create_multipart_upload(Bucket="bucket", Key="key")
+except Exception:
+    pass
+print({LOADED})
+client("bedrock-runtime").converse(**{CONVERSE})
+print("llmtrace_otel.wire.exchange" in {LOADED})
+"""
+    assert program(program_of_both) == "[]\nTrue"
+
+
+def test_every_path_of_the_table_loads_it():
+    paths = [f"{route.under}x{route.suffix}" for route in ROUTES]
+    paths += [path for row in PROVIDERS for path in row.paths]
+    assert [path for path in paths if not is_likely(f"https://gateway.example{path}")] == []
+
+
+def test_a_registered_providers_path_loads_it(provider: Provider):
+    register = "import llmtrace_otel"
+    paths = ["/our/model-gateway", "*"]
+    code = f"llmtrace_otel.register_provider('gateway', {provider.url!r}, {paths})"
+    send = "client('lambda').invoke(FunctionName='f')"
+    loaded = "print('llmtrace_otel.instrument.botocore_wrappers' in sys.modules)"
+    quietly = f"try:\n    {send}\nexcept Exception:\n    pass"
+    parts = [IN_A_PROGRAM, register, code, CLIENT_OF.format(url=provider.url), quietly, loaded]
+    assert program("\n".join(parts)) == "True"
+
+
 # Our own failures
+
+
+def test_what_cannot_be_loaded_is_said_once_and_leaves_the_calls_alone(
+    recorded: Recorded, bedrock: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    monkeypatch.setattr(BotocoreWrappers, "load", broken)
+    assert [converse(bedrock), converse(bedrock)] == [ANSWER, ANSWER]
+    assert caplog.messages == ["llmtrace: LLM calls cannot be read; the program runs on untraced"]
+    assert recorded.spans == ()
 
 
 def broken(*_: Any, **__: Any) -> Any:

@@ -37,7 +37,7 @@ from opentelemetry import context, trace
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 
-from llmtrace_otel.instrument import left_streams
+from llmtrace_otel.instrument import left_streams, retries
 from llmtrace_otel.instrument.httpx import HTTPXInstrumentor
 from llmtrace_otel.telemetry import cost
 from llmtrace_otel.telemetry.spans import Recorder
@@ -617,6 +617,36 @@ def test_an_alias_of_httpx_is_traced_once(first: str):
     alias = "import httpx2\nhttpx2.alias_httpx()\nimport httpx\nassert httpx.Client is httpx2.Client"
     parts = [alias, IN_A_PROGRAM] if first == "before" else [IN_A_PROGRAM, alias]
     assert program("\n".join([*parts, "print(call(httpx))"])) == "[10]"
+
+
+# A coroutine that is closed from without its task, as the garbage collector closes what an event loop has left
+
+
+class Forever:
+    def __await__(self) -> Iterator[None]:
+        yield
+
+
+@libraries
+def test_a_call_that_is_closed_from_another_context_fails_as_without_us(
+    recorded: Recorded, library: ModuleType, caplog: pytest.LogCaptureFixture
+):
+    async def never(_: Any) -> Any:
+        try:
+            await Forever()
+        except GeneratorExit:  # as anyio has it
+            raise RuntimeError("no running event loop") from None
+
+    async def loop() -> None:
+        http = library.AsyncClient(transport=library.MockTransport(never))
+        await http.send(http.build_request("POST", OPENAI, json=CHAT))
+
+    request = retries.one_call_async(loop)()
+    contextvars.copy_context().run(request.send, None)
+    with pytest.raises(RuntimeError, match="no running event loop"):
+        request.close()
+    assert caplog.messages == []
+    assert attributes_of(recorded.span, cost=None) == request_of() | {"error.type": "RuntimeError"}
 
 
 # Our own failures

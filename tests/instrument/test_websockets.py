@@ -18,7 +18,7 @@ pytest.importorskip("websockets", reason="the websockets package is not installe
 import httpx2
 import websockets.asyncio.client
 import websockets.sync.client
-from instrument_helpers import attributes_of, status_of, wait_until
+from instrument_helpers import attributes_of, program, status_of, wait_until
 from openai import AsyncOpenAI, OpenAI
 from openai.resources.responses import responses
 from opentelemetry import trace
@@ -275,6 +275,22 @@ def test_other_connections_are_left_alone(recorded: Recorded, path: str):
         connection.send('{"type":"response.create"}')
         connection.recv()
     assert recorded.spans == ()
+
+
+@pytest.mark.parametrize(("path", "loaded"), [("/chat", False), ("/v1/realtime?model=m", True)])
+def test_what_reads_conversations_is_loaded_with_the_first_that_may_be_one(path: str, loaded: bool):
+    with serving(echoes) as address:
+        code = f"""
+import sys
+from llmtrace_otel.instrument.websockets import WebSocketsInstrumentor
+WebSocketsInstrumentor().instrument()
+from websockets.sync.client import connect
+with connect("ws://{address}{path}") as connection:
+    connection.send("Hi")
+    assert connection.recv() == "Hi"
+print([name in sys.modules for name in ("llmtrace_otel.wire.call", "llmtrace_otel.telemetry.spans")])
+"""
+        assert program(code) == str([loaded, loaded])
 
 
 def test_a_registered_provider_is_named(recorded: Recorded):

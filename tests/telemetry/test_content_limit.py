@@ -88,13 +88,31 @@ def test_the_variable_is_read_once_and_limits_what_is_recorded(monkeypatch: pyte
     assert len(content.to_json({"text": "z" * 100}).encode()) <= 60
 
 
-def test_a_value_that_is_no_number_is_named_and_limits_nothing(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    ("value", "left"),
+    [
+        ([said("user", "early"), said("user", "\ud800" * 100)], Shortened([], 2)),
+        ({"text": "\ud800" * 100}, Shortened("… [612 more bytes]")),
+        ([said("user", "\ud800")], Shortened([said("user", "\ud800")])),
+    ],
+    ids=["messages", "no messages", "a short one"],
+)
+def test_a_text_that_is_no_unicode_is_left_out_where_it_is_too_long(
+    monkeypatch: pytest.MonkeyPatch, value: object, left: Shortened
 ):
-    monkeypatch.setenv(content.LIMIT_VARIABLE, "64kB")
+    monkeypatch.setenv(content.LIMIT_VARIABLE, "90")
+    content.refresh()
+    assert content.limited(value) == left
+
+
+@pytest.mark.parametrize("value", ["64kB", "-1", "1" * 5_000], ids=["a unit", "negative", "beyond all memory"])
+def test_a_value_that_is_no_number_is_named_and_limits_nothing(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, value: str
+):
+    monkeypatch.setenv(content.LIMIT_VARIABLE, value)
     content.refresh()
     with caplog.at_level(logging.WARNING):
         assert content.to_json("z" * 100) == json.dumps("z" * 100)
     assert caplog.messages == [
-        "llmtrace: LLMTRACE_CONTENT_MAX_BYTES=64kB is no number of bytes, such as 65536; content is not limited"
+        f"llmtrace: LLMTRACE_CONTENT_MAX_BYTES={value} is no number of bytes, such as 65536; content is not limited"
     ]

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from charged import PLAIN, UNKNOWN, call
 
-from llmtrace_otel.telemetry import cost
+from llmtrace_otel.telemetry import cost, prices, prices_published, prices_user
 from llmtrace_otel.telemetry.cost import Cost, cost_of
 from llmtrace_otel.telemetry.prices_user import VARIABLE
 from llmtrace_otel.wire.call import Call, Usage
@@ -201,7 +201,7 @@ def test_a_child_that_is_forked_while_prices_load_computes_a_cost() -> None:
     """The import is made to last, so that the fork falls into it; whatever the child does, it must come to an end."""
     program = """
 import os, signal, sys, threading
-from llmtrace_otel.telemetry import cost
+from llmtrace_otel.telemetry import cost, prices, prices_published, prices_user
 from llmtrace_otel.wire.call import Call, Usage
 
 parent, importing, pause = os.getpid(), threading.Event(), threading.Event()
@@ -229,3 +229,24 @@ else:
     os._exit(0)
 """
     assert sorted(run(program).splitlines()) == ["child 0.15", "parent 0.15 status of the child 0"]
+
+
+@pytest.mark.usefixtures("own_price")
+def test_prices_are_not_waited_for_when_the_interpreter_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    cost.refresh()
+    with prices.reading():  # by a thread that the end of the interpreter has ended
+        monkeypatch.setattr(sys, "is_finalizing", lambda: True)
+        with pytest.raises(LookupError, match="not loaded in time"):
+            prices_user.table()
+        with pytest.raises(LookupError, match="not loaded in time"):
+            prices_published.tables()
+
+
+def test_what_has_no_whole_usage_does_not_wait_for_prices(monkeypatch: pytest.MonkeyPatch) -> None:
+    def waited_for(*_: Any) -> Any:
+        raise AssertionError("the prices were waited for")
+
+    monkeypatch.setattr(prices_published, "tables", waited_for)
+    cost.refresh()
+    cut = call(Usage(input=10), stream=True, http_status=200)
+    assert [cost_of(ended) for ended in (cut, call(Usage(output=5)), call(None, http_status=200))] == [UNKNOWN] * 3

@@ -20,7 +20,7 @@ from genai_prices.data_snapshot import get_snapshot
 from genai_prices.types import ModelInfo, Provider, StartDateConstraint
 
 from llmtrace_otel.telemetry.cost import Cost, cost_of
-from llmtrace_otel.wire.call import Usage
+from llmtrace_otel.wire.call import Besides, Usage
 from llmtrace_otel.wire.providers import PROVIDERS
 
 VENDORS = {row.prices: row.name for row in reversed(PROVIDERS) if row.prices}
@@ -292,6 +292,24 @@ def test_groks_cached_tokens_on_azure_are_more_than_its_input_and_cost_no_more_t
     stated = cost_of(call(Usage(input=7, output=161, cache_read=161), **grok))
     assert stated is not None
     assert stated.usd == usd("azure", "grok-4", Usage(input=7, output=161, cache_read=7))
+
+
+def test_what_is_billed_besides_a_call_is_part_of_its_cost() -> None:
+    asked: dict[str, Any] = {"provider": "anthropic", "request_model": "claude-haiku-4-5"}
+    besides = [Besides(USAGES["cached"]), Besides(PLAIN, "claude-opus-4-5")]
+    found = cost_of(call(PLAIN, **asked, besides=besides))
+    assert found is not None
+    assert found.usd == pytest.approx(
+        usd("anthropic", "claude-haiku-4-5", PLAIN)
+        + usd("anthropic", "claude-haiku-4-5", USAGES["cached"])
+        + usd("anthropic", "claude-opus-4-5", PLAIN),
+        rel=1e-12,
+    )
+
+
+def test_a_model_besides_that_has_no_price_makes_the_cost_unknown() -> None:
+    asked: dict[str, Any] = {"provider": "anthropic", "request_model": "claude-haiku-4-5"}
+    assert cost_of(call(PLAIN, **asked, besides=[Besides(PLAIN, "claude-of-tomorrow")])) == UNKNOWN
 
 
 def test_an_hours_cache_writes_are_at_most_all_cache_writes() -> None:

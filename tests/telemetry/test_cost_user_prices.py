@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -247,7 +248,9 @@ def test_a_file_that_cannot_be_read_is_told_in_one_line_and_list_prices_count(
     assert warnings(caplog) == [f"llmtrace: {VARIABLE}={file} cannot be used: {why}; list prices count meanwhile"]
 
 
-@pytest.mark.parametrize(("name", "why"), [("gone.toml", "No such file or directory"), (".", "Is a directory")])
+@pytest.mark.parametrize(
+    ("name", "why"), [("gone.toml", "No such file or directory"), (".", "it is not a regular file")]
+)
 def test_a_file_that_is_not_there_is_told_in_one_line(
     own: Own,
     tmp_path: Path,
@@ -262,3 +265,34 @@ def test_a_file_that_is_not_there_is_told_in_one_line(
     assert warnings(caplog) == [
         f"llmtrace: {VARIABLE}={tmp_path / name} cannot be used: {why}; list prices count meanwhile"
     ]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_that_nobody_writes_to_is_not_waited_for(
+    tmp_path: Path, own: Own, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    pipe = tmp_path / "pipe.toml"
+    os.mkfifo(pipe)
+    monkeypatch.setenv(VARIABLE, str(pipe))
+    assert cost_of(call(PLAIN, request_model="nobodys")) == UNKNOWN
+    assert warnings(caplog) == [
+        f"llmtrace: {VARIABLE}={pipe} cannot be used: it is not a regular file; list prices count meanwhile"
+    ]
+
+
+def test_a_file_of_gigabytes_is_not_read(own: Own, caplog: pytest.LogCaptureFixture) -> None:
+    file = own("")
+    os.truncate(file, 1 << 33)  # a hole: it takes no room
+    assert cost_of(call(PLAIN, request_model="nobodys")) == UNKNOWN
+    assert warnings(caplog) == [
+        f"llmtrace: {VARIABLE}={file} cannot be used: it is over 8 MiB; list prices count meanwhile"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("prices.toml", "[prices.nobodys]\ninput = 1"), ("prices.json", '{"prices":{"nobodys":{"input":1}}}')],
+)
+def test_a_byte_order_mark_is_no_mistake(own: Own, name: str, text: str) -> None:
+    own(f"\ufeff{text}", name)
+    assert cost_of(call(MILLION, request_model="nobodys")).usd == 1.0

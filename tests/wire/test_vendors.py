@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from llmtrace_otel.wire.call import Call, Usage
+from llmtrace_otel.wire.call import Besides, Call, Usage
 from llmtrace_otel.wire.exchange import Exchange
 from wire import aws
 from wire.schemas import violations
@@ -340,3 +340,28 @@ def test_a_legacy_completion_that_is_left_has_told_who_answers():
         {"type": "completion", "id": "compl_1", "completion": " Lima", "stop_reason": None, "model": "claude-2.1"}
     )
     assert both_ways(COMPLETE, stream, left=True) == {"response_id": "compl_1", "response_model": "claude-2.1"}
+
+
+ADVISED = {"type": "advisor_message", "model": "claude-opus-4-8", "input_tokens": 2543, "output_tokens": 18}
+COMPACTED = {"type": "compaction", "input_tokens": 90, "cache_read_input_tokens": 10, "output_tokens": 7}
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_anthropics_other_runs_of_a_call_are_kept_beside_its_own_counts(streamed: bool):
+    usage = {
+        "input_tokens": 2411,
+        "output_tokens": 145,
+        "iterations": [{"type": "message", "input_tokens": 2411, "output_tokens": 145}, ADVISED, COMPACTED],
+    }
+    message = {"id": "msg_1", "model": "claude-sonnet-4-6", "stop_reason": "end_turn", "usage": usage}
+    stream = sse(
+        {"type": "message_start", "message": {**message, "usage": {"input_tokens": 9, "output_tokens": 1}}},
+        {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": usage},
+        {"type": "message_stop"},
+    )
+    call = played(MESSAGES, stream if streamed else message)
+    assert call.usage == Usage(input=2411, output=145)
+    assert call.besides == [
+        Besides(Usage(input=2543, output=18), "claude-opus-4-8"),
+        Besides(Usage(input=100, output=7, cache_read=10)),
+    ]

@@ -1,4 +1,4 @@
-"""The wrappers around botocore, loaded when the program loads it; see `botocore.py`.
+"""What watches botocore's requests, loaded with the first one that may be an LLM call; see `botocore.py`.
 
 A response whose body is still to come stays the very object that urllib3 made; only its class becomes a subclass of
 the one it had. So all that reads it is seen, be it `stream`, `read`, iteration over lines or what `io` adds to it,
@@ -10,33 +10,26 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable, Iterator
-from types import ModuleType
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from llmtrace_otel.instrument import left_streams, retries
+from llmtrace_otel.instrument import left_streams
 from llmtrace_otel.instrument.observation import Observation
-from llmtrace_otel.instrument.wrapping import RequestWrappers, observed
+from llmtrace_otel.instrument.wrapping import Requests, observed
 from llmtrace_otel.telemetry import content
 from llmtrace_otel.wire.exchange import Exchange
 
 _log = logging.getLogger("llmtrace_otel")
 
 
-class BotocoreWrappers(RequestWrappers):
-    """Wraps what sends a request, the loop that sends it again, and what reads its events."""
+class BotocoreRequests(Requests):
+    """Reads what botocore sends, and what is answered."""
 
     layer = "botocore"
 
-    def wrap(self, module: ModuleType) -> None:
-        """Wraps the one class of a module that matters here."""
-        match module.__name__:
-            case "botocore.httpsession":
-                self.replace(module.URLLib3Session, "send", lambda send: observed(send, self.begin, _observe))
-            case "botocore.endpoint":
-                self.replace(module.Endpoint, "make_request", retries.one_call)
-            case "botocore.eventstream":
-                self.replace(module.EventStream, "__iter__", _show_failure)
+    def observed(self, send: Any) -> Any:
+        """Wraps `URLLib3Session.send`."""
+        return observed(send, self.begin, _observe)
 
     def exchange(self, request: Any) -> Exchange | None:
         """Starts reading an `AWSPreparedRequest`. AWS has no LLM call that is not a POST."""
@@ -53,7 +46,7 @@ class BotocoreWrappers(RequestWrappers):
             unquote(path),  # a model may be an ARN, whose colons and slashes are escaped
             _visible_body(request.body),
             headers=request.headers,
-            providers=self._providers,
+            providers=self.providers,
             capture=content.mode() is not content.Mode.NO_CONTENT,
         )
 
@@ -104,7 +97,7 @@ class _Watched:
 def _watch(raw: Any, observation: Observation) -> None:
     vars(raw)["_llmtrace"] = _Watched(observation)
     raw.__class__ = _watched_class(raw.__class__)
-    left_streams.watch()
+    left_streams.watch(observation)
 
 
 @functools.cache
@@ -186,25 +179,9 @@ def _show_end(finalize: Callable[[Any], None]) -> Callable[[Any], None]:
 
     @functools.wraps(finalize)
     def shown(raw: Any) -> None:
-        left_streams.end(raw._llmtrace.observation)
+        observation = raw._llmtrace.observation
+        if not observation.done:
+            left_streams.end(observation)
         finalize(raw)
 
     return shown
-
-
-def _show_failure(iterate: Callable[[Any], Iterator[Any]]) -> Callable[[Any], Iterator[Any]]:
-    """Wraps `EventStream.__iter__`: an event that is an exception ends the call, though the body has not ended."""
-
-    def shown(stream: Any, watched: _Watched) -> Iterator[Any]:
-        try:
-            yield from iterate(stream)
-        except Exception as error:
-            watched.fail(error)
-            raise
-
-    @functools.wraps(iterate)
-    def iterated(stream: Any) -> Iterator[Any]:
-        watched: _Watched | None = getattr(getattr(stream, "_raw_stream", None), "_llmtrace", None)
-        return iterate(stream) if watched is None else shown(stream, watched)
-
-    return iterated

@@ -12,13 +12,10 @@ that are sent within it share one span.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from llmtrace_otel.instrument import retries
-from llmtrace_otel.instrument.lazy import LazyInstrumentor
-
-if TYPE_CHECKING:
-    from llmtrace_otel.instrument.wrapping import BaseWrappers
+from llmtrace_otel.instrument.lazy import LazyInstrumentor, Wrappers
 
 
 class HTTPXInstrumentor(LazyInstrumentor):
@@ -26,7 +23,7 @@ class HTTPXInstrumentor(LazyInstrumentor):
 
     modules = ("httpx", "httpx2", *retries.SDKS)
 
-    def make_wrappers(self, options: Mapping[str, Any]) -> BaseWrappers:
+    def make_wrappers(self, options: Mapping[str, Any]) -> Wrappers:
         from llmtrace_otel.instrument.httpx_wrappers import HTTPXWrappers
 
         return HTTPXWrappers(options)

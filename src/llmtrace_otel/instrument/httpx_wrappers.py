@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from types import ModuleType
 from typing import Any
 
 from llmtrace_otel.instrument import left_streams, retries
+from llmtrace_otel.instrument.lazy import Wrappers
 from llmtrace_otel.instrument.observation import Observation
-from llmtrace_otel.instrument.wrapping import RequestWrappers, observed, observed_async
+from llmtrace_otel.instrument.wrapping import Requests, observed, observed_async
 from llmtrace_otel.telemetry import content
 from llmtrace_otel.wire.exchange import Exchange
 
 _log = logging.getLogger("llmtrace_otel")
 
 
-class HTTPXWrappers(RequestWrappers):
+class HTTPXWrappers(Wrappers):
     """Wraps the clients of httpx and httpx2, and the request loops of the SDKs on them."""
 
-    layer = "httpx"
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        super().__init__(options)
+        self._requests = HTTPXRequests(self)
 
     def wrap(self, module: ModuleType) -> None:
         """Wraps the request loop of an SDK, or the clients of `httpx` or `httpx2`."""
@@ -34,8 +37,14 @@ class HTTPXWrappers(RequestWrappers):
         """Wraps the clients of `httpx` or `httpx2`."""
         watch = functools.partial(_observe, type("ObservedStream", (_SyncStream, module.SyncByteStream), {}))
         watch_async = functools.partial(_observe, type("ObservedStream", (_AsyncStream, module.AsyncByteStream), {}))
-        self.replace(module.Client, "send", lambda send: observed(send, self.begin, watch))
-        self.replace(module.AsyncClient, "send", lambda send: observed_async(send, self.begin, watch_async))
+        self.replace(module.Client, "send", lambda send: observed(send, self._requests.begin, watch))
+        self.replace(module.AsyncClient, "send", lambda send: observed_async(send, self._requests.begin, watch_async))
+
+
+class HTTPXRequests(Requests):
+    """Reads the requests of httpx and httpx2."""
+
+    layer = "httpx"
 
     def exchange(self, request: Any) -> Exchange | None:
         """Starts reading a request of httpx or httpx2."""
@@ -51,7 +60,7 @@ class HTTPXWrappers(RequestWrappers):
             _visible_body(request),
             query="" if method == "POST" else url.query.decode("ascii", "replace"),
             headers=request.headers,
-            providers=self._providers,
+            providers=self.providers,
             capture=content.mode() is not content.Mode.NO_CONTENT,
         )
 
@@ -62,7 +71,7 @@ def _observe(stream_type: type, response: Any, observation: Observation) -> None
         if not response.is_closed:
             observation.head(response.status_code, response.headers)
             response.stream = stream_type(response.stream, observation)
-            left_streams.watch()
+            left_streams.watch(observation)
             return
         observation.head(response.status_code, response.headers, decoded=True)
         try:
@@ -98,7 +107,7 @@ class _Stream:
 
     def __del__(self) -> None:
         observation: Observation | None = self.__dict__.get("_observation")
-        if observation is not None:
+        if observation is not None and not observation.done:
             left_streams.end(observation)
 
 

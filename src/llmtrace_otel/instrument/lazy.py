@@ -1,21 +1,80 @@
-"""An instrumentor that wraps a library only when the program imports it, and counts how often it was asked to."""
+"""Wraps a library only when the program imports it, and loads what it takes only when it is needed.
+
+`LazyInstrumentor` waits for the library and counts how often it was asked to instrument; `Wrappers` are what it then
+puts in whose place. What reads requests takes tens of milliseconds to import. A library that is mostly used to speak
+with models loads it at once; one that seldom is has `LateWrappers`, which wait for a request that looks like it.
+"""
 
 from __future__ import annotations
 
 import logging
+import sys
 import threading
-from abc import abstractmethod
-from collections.abc import Collection, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Mapping
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import wrapt
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]
 
-if TYPE_CHECKING:
-    from llmtrace_otel.instrument.wrapping import BaseWrappers
-
 _log = logging.getLogger("llmtrace_otel")
+
+Part = TypeVar("Part")
+
+
+class Wrappers(ABC):
+    """What was put in whose place, and back.
+
+    `options` are those of the instrumentor: `tracer_provider`, `meter_provider`, `logger_provider`, `providers`.
+    """
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        self.options = options
+        self.retired = False
+        """Whether wrappers that are still called are to do nothing."""
+        self._replaced: list[tuple[type, str, Any, Any]] = []
+
+    @abstractmethod
+    def wrap(self, module: ModuleType) -> None:
+        """Wraps what is to be wrapped in a module that the program has just imported."""
+
+    def replace(self, owner: type, name: str, wrap: Callable[[Any], Any]) -> None:
+        """Puts a wrapper in the place of a method, once."""
+        if any((owner, name) == replaced[:2] for replaced in self._replaced):
+            return  # one library may be the other's alias
+        original = owner.__dict__[name]
+        wrapper = wrap(original)
+        setattr(owner, name, wrapper)
+        self._replaced.append((owner, name, original, wrapper))
+
+    def restore(self) -> None:
+        """Puts back the very objects that were there; a wrapper that somebody has wrapped stays, and does nothing."""
+        self.retired = True
+        for owner, name, original, wrapper in reversed(self._replaced):
+            if owner.__dict__.get(name) is wrapper:
+                setattr(owner, name, original)
+        self._replaced.clear()
+
+
+class LateWrappers(Wrappers, Generic[Part]):
+    """Wrappers that leave the work to a part of theirs, loaded with the first request that may be an LLM call."""
+
+    loaded: Part | None = None
+
+    @abstractmethod
+    def load(self) -> Part:
+        """Imports the part and makes it. May raise."""
+
+    def part(self) -> Part | None:
+        """The part, or `None` when it cannot be loaded, which is said once. Never raises."""
+        if self.loaded is None and not self.retired:
+            try:
+                vars(self).setdefault("loaded", self.load())  # another thread may have been faster
+            except Exception:
+                self.retired = True
+                _log.warning("llmtrace: LLM calls cannot be read; the program runs on untraced", exc_info=True)
+        return self.loaded
 
 
 class LazyInstrumentor(BaseInstrumentor):  # type: ignore[misc]
@@ -35,7 +94,7 @@ class LazyInstrumentor(BaseInstrumentor):  # type: ignore[misc]
     _times = 0
 
     @abstractmethod
-    def make_wrappers(self, options: Mapping[str, Any]) -> BaseWrappers:
+    def make_wrappers(self, options: Mapping[str, Any]) -> Wrappers:
         """The wrappers, whose module is not to be imported before this is called."""
 
     def instrument(self, **kwargs: Any) -> None:
@@ -53,6 +112,7 @@ class LazyInstrumentor(BaseInstrumentor):  # type: ignore[misc]
 
     def _instrument(self, **kwargs: Any) -> None:
         try:
+            _ask_environment_anew()
             self._hook = hook = _Hook(self, kwargs)
             for module in self.modules:
                 wrapt.register_post_import_hook(hook, module)
@@ -66,13 +126,20 @@ class LazyInstrumentor(BaseInstrumentor):  # type: ignore[misc]
             self._hook = None
 
 
+def _ask_environment_anew() -> None:
+    """Has what was read of it forgotten. What has not been imported yet has read nothing."""
+    for name in ("content", "cost"):
+        if (module := sys.modules.get(f"llmtrace_otel.telemetry.{name}")) is not None:
+            module.refresh()
+
+
 class _Hook:
     """What is done when the program imports a module of which something is to be wrapped."""
 
     def __init__(self, instrumentor: LazyInstrumentor, options: Mapping[str, Any]) -> None:
         self._instrumentor = instrumentor
         self._options = options
-        self._wrappers: BaseWrappers | None = None
+        self._wrappers: Wrappers | None = None
         self._retired = False
         self._lock = threading.Lock()  # two modules may be imported at once
 

@@ -1,8 +1,11 @@
-"""Streams that the program leaves: closed early, left in the middle of a loop, or dropped without a word.
+"""Streams that the program leaves: closed early, left in the middle of a loop, dropped without a word, open at its end.
 
 The garbage collector may be the one to find them, at any moment and under any lock that the program holds; ending a
-span there could wait for a lock of the very thread that is being interrupted. So while a collection runs, an
-observation is only put in a queue, and a thread of ours, started with the first stream, ends it.
+span there could wait for a lock of the very thread that is being interrupted. So while a collection runs, a stream is
+only put in a queue, and a thread of ours, started with the first stream, ends it.
+
+The end of the program ends what is still open, before the interpreter is taken apart: later no thread is left to serve
+the queue, and a lock that one of them held stays locked. A forked child leaves its parent's streams to the parent.
 """
 
 from __future__ import annotations
@@ -12,49 +15,77 @@ import gc
 import os
 import threading
 from contextlib import suppress
-from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any
+from queue import SimpleQueue
+from typing import Any, Protocol
 
 from opentelemetry.context import Context, attach
 
-if TYPE_CHECKING:
-    from llmtrace_otel.instrument.observation import Observation
+_SECONDS = 5.0
+"""How long the end of the program waits for what the thread is at; it may be waiting for the prices."""
 
-_left: SimpleQueue[Observation] = SimpleQueue()
+
+class Stream(Protocol):
+    """What watches a stream."""
+
+    def abandon(self) -> None:
+        """Ends its spans, and forgets it here. Never raises."""
+
+
+class _Served(threading.Event):
+    """Stands in the queue behind all that is to be ended first."""
+
+    def abandon(self) -> None:
+        self.set()
+
+
+_open: set[Stream] = set()
+_left: SimpleQueue[Stream] = SimpleQueue()
 _thread: threading.Thread | None = None
 _collecting: int | None = None
 """The thread that the garbage collector has interrupted, while it runs."""
 
 
-def end(observation: Observation) -> None:
-    """Ends the observation of a stream that was left: at once, or soon when the garbage collector is running."""
-    if observation.done:
+def watch(stream: Stream) -> None:
+    """Makes sure that the stream is ended, however the program leaves it. Cheap after the first time."""
+    _open.add(stream)
+    if _thread is None:
+        _start()
+
+
+def forget(stream: Stream) -> None:
+    """The stream has ended."""
+    _open.discard(stream)
+
+
+def end(stream: Stream) -> None:
+    """Ends a stream that was left: at once, or soon when the garbage collector is running."""
+    if stream not in _open:
         return
     if _collecting == threading.get_ident():
-        _left.put(observation)
+        _left.put(stream)
     else:
-        observation.abandon()
-
-
-def watch() -> None:
-    """Makes ready for streams that are left. Cheap after the first time."""
-    global _thread
-    if _thread is None:
-        if _on_collection not in gc.callbacks:
-            gc.callbacks.append(_on_collection)
-        thread = threading.Thread(target=_end_forever, name="llmtrace-left-streams", daemon=True)
-        with suppress(RuntimeError):  # the program is ending; `settle` will do
-            thread.start()
-            _thread = thread
+        stream.abandon()
 
 
 def settle() -> None:
-    """Ends all that has been left so far."""
-    while True:
-        try:
-            _left.get_nowait().abandon()
-        except Empty:
-            return
+    """Ends all that is open."""
+    if _thread is not None:
+        served = _Served()
+        _left.put(served)
+        served.wait(_SECONDS)
+    for stream in list(_open):
+        stream.abandon()
+
+
+def _start() -> None:
+    global _thread
+    if _on_collection not in gc.callbacks:
+        gc.callbacks.append(_on_collection)
+        atexit.register(settle)  # this late, so that providers set up before are shut down after
+    thread = threading.Thread(target=_end_forever, name="llmtrace-left-streams", daemon=True)
+    with suppress(RuntimeError):  # the program is ending; `settle` will do
+        thread.start()
+        _thread = thread
 
 
 def _on_collection(phase: str, _: dict[str, Any]) -> None:
@@ -68,10 +99,10 @@ def _end_forever() -> None:
         _left.get().abandon()
 
 
-def _forget_thread() -> None:
-    global _thread
-    _thread = None  # threads do not live on in a forked child
+def _start_anew() -> None:
+    global _thread, _left
+    _thread, _left = None, SimpleQueue()  # threads do not live on in a forked child
+    _open.clear()
 
 
-os.register_at_fork(after_in_child=_forget_thread)
-atexit.register(settle)
+os.register_at_fork(after_in_child=_start_anew)

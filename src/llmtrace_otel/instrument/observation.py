@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 
 from opentelemetry.trace import Span
 
-from llmtrace_otel.instrument import retries
+from llmtrace_otel.instrument import left_streams, retries
 from llmtrace_otel.telemetry.spans import CallSpan, Recorder
 from llmtrace_otel.wire.exchange import Exchange
 
@@ -97,6 +97,7 @@ class Observation:
 
     def _finish(self) -> None:
         self.done = True
+        left_streams.forget(self)
         call = self._exchange.call
         if call.capture:
             self._exchange.write_content()

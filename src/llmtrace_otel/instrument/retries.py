@@ -8,7 +8,8 @@ over, and when the loop gives up, it ends with the last error.
 from __future__ import annotations
 
 import functools
-from contextvars import ContextVar
+from contextlib import suppress
+from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -80,6 +81,11 @@ def current() -> LogicalCall | None:
     return _current.get()
 
 
+def _leave(token: Token[LogicalCall | None]) -> None:
+    with suppress(ValueError):  # a coroutine that is closed from without its task
+        _current.reset(token)
+
+
 def one_call(original: Any) -> Any:
     """Wraps a request loop."""
 
@@ -90,7 +96,7 @@ def one_call(original: Any) -> Any:
         try:
             return original(*args, **kwargs)
         finally:
-            _current.reset(token)
+            _leave(token)
             logical.close()
 
     return request
@@ -106,7 +112,7 @@ def one_call_async(original: Any) -> Any:
         try:
             return await original(*args, **kwargs)
         finally:
-            _current.reset(token)
+            _leave(token)
             logical.close()
 
     return request

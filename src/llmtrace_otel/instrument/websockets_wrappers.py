@@ -1,145 +1,53 @@
-"""The wrappers around WebSocket connections, loaded when the program loads a library of them; see `websockets.py`."""
+"""What watches WebSocket connections, loaded with the first that may be to a model; see `websockets.py`."""
 
 from __future__ import annotations
 
-import atexit
 import functools
-import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from inspect import iscoroutinefunction
-from types import ModuleType
-from typing import Any, NamedTuple
-from urllib.parse import unquote
+from typing import Any
 from weakref import WeakKeyDictionary, WeakValueDictionary, finalize
 
 from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 
 from llmtrace_otel.instrument import left_streams
-from llmtrace_otel.instrument.wrapping import BaseWrappers
+from llmtrace_otel.instrument.lazy import Wrappers
+from llmtrace_otel.instrument.websockets import Library
+from llmtrace_otel.instrument.wrapping import Recording
 from llmtrace_otel.telemetry import content
 from llmtrace_otel.telemetry.spans import CallSpan, Recorder
 from llmtrace_otel.wire.call import Call
 from llmtrace_otel.wire.realtime import Conversation
 
-_log = logging.getLogger("llmtrace_otel")
-
 _NORMAL = (1000, 1001, 1005)
 """Close codes of RFC 6455 that tell of no failure: normal, going away, none given."""
-_BROKEN = 1006
-"""The code for a connection that nobody closed."""
 
 
-class URL(NamedTuple):
-    """Where a connection goes: `path` decoded, `query` not."""
+class Connections(Recording):
+    """Watches the connections on which a model is spoken with."""
 
-    host: str
-    port: int
-    path: str
-    query: str
-
-
-class Library(NamedTuple):
-    """What is to be known of a library's connections, whose methods `send` and `close` have these names everywhere."""
-
-    layer: str
-    receive: str
-    """The name of the method that receives."""
-    url: Callable[[Any], URL]
-    """May raise."""
-    frame: Callable[[Any], Any]
-    """The text or bytes of what is sent or received; anything else of what is no frame of data."""
-    close_code: Callable[[Exception], int | None]
-    """The code with which an exception says that the connection is over; `None` if it does not say so."""
-
-
-def _url_of_websockets(connection: Any) -> URL:
-    protocol = connection.protocol
-    uri = getattr(protocol, "uri", None) or protocol.wsuri  # its name before release 15
-    return URL(uri.host, uri.port, unquote(uri.path), uri.query)
-
-
-def _url_of_httpx2(session: Any) -> URL:
-    url = session.response.request.url
-    return URL(
-        url.host,
-        url.port or (443 if url.scheme in ("https", "wss") else 80),
-        url.path,
-        url.query.decode("ascii", "replace"),
-    )
-
-
-def _close_code_of_websockets(error: Exception) -> int | None:
-    if not hasattr(error, "rcvd_then_sent"):  # what only its ConnectionClosed has
-        return None
-    return error.rcvd.code if error.rcvd else _BROKEN  # type: ignore[attr-defined]
-
-
-def _close_code_of_httpx2(error: Exception) -> int | None:
-    if type(error).__name__ == "WebSocketNetworkError":
-        return _BROKEN
-    return error.code if type(error).__name__ == "WebSocketDisconnect" else None  # type: ignore[attr-defined]
-
-
-LIBRARIES = {
-    "websockets": Library("websockets", "recv", _url_of_websockets, lambda message: message, _close_code_of_websockets),
-    "httpx2": Library(
-        "httpx", "receive", _url_of_httpx2, lambda event: getattr(event, "data", None), _close_code_of_httpx2
-    ),
-}
-
-
-class WebSocketWrappers(BaseWrappers):
-    """Watches the connections of `websockets` and httpx2 on which a model is spoken with."""
-
-    def __init__(self, options: Mapping[str, Any]) -> None:
-        super().__init__(options)
+    def __init__(self, wrappers: Wrappers) -> None:
+        super().__init__(wrappers)
         self._watched: WeakKeyDictionary[Any, Watched] = WeakKeyDictionary()
-        atexit.register(self._end_turns)
 
-    def wrap(self, module: ModuleType) -> None:
-        """Wraps the making of a library's connections."""
-        library = LIBRARIES[module.__name__.partition(".")[0]]
-        for name in ("ClientConnection", "WebSocketSession", "AsyncWebSocketSession"):
-            if (owner := getattr(module, name, None)) is not None:
-                self.replace(owner, "__init__", functools.partial(self._making, library))
+    def look_at(self, connection: Any, library: Library) -> None:
+        """Watches a new connection if a model is spoken with on it. May raise."""
+        turns = _TurnSpans(self.recorder, library.layer)
+        conversation = Conversation.begin(
+            *library.url(connection),
+            began=turns.start,
+            ended=turns.end,
+            providers=self.providers,
+            capture=content.mode() is not content.Mode.NO_CONTENT,
+        )
+        if conversation is not None and is_instrumentation_enabled():
+            self._watched[connection] = Watched(connection, library, conversation, turns)
 
-    def restore(self) -> None:
-        """Lets go of the connections that are open, too: their methods are again those of their class."""
-        super().restore()
-        atexit.unregister(self._end_turns)
+    def leave(self) -> None:
+        """Lets go of the connections that are open: their methods are again those of their class."""
         for connection, watched in list(self._watched.items()):
             watched.leave(connection)
-
-    def _making(self, library: Library, original: Any) -> Any:
-        @functools.wraps(original)
-        def init(connection: Any, *args: Any, **kwargs: Any) -> None:
-            original(connection, *args, **kwargs)
-            self._look_at(connection, library)
-
-        return init
-
-    def _look_at(self, connection: Any, library: Library) -> None:
-        """Watches a new connection if a model is spoken with on it. Never raises."""
-        if self._retired:
-            return
-        try:
-            turns = _TurnSpans(self._recorder, library.layer)
-            conversation = Conversation.begin(
-                *library.url(connection),
-                began=turns.start,
-                ended=turns.end,
-                providers=self._providers,
-                capture=content.mode() is not content.Mode.NO_CONTENT,
-            )
-            if conversation is not None and is_instrumentation_enabled():
-                self._watched[connection] = Watched(connection, library, conversation, turns)
-        except Exception:
-            _log.debug("llmtrace: a WebSocket connection could not be observed", exc_info=True)
-
-    def _end_turns(self) -> None:
-        for watched in list(self._watched.values()):
-            watched.abandon()
 
 
 class _TurnSpans:
@@ -180,16 +88,12 @@ class Watched:
         }
         vars(connection).update(methods)
         self._methods = WeakValueDictionary(methods)
-        left_streams.watch()
-        finalize(connection, left_streams.end, self).atexit = False  # type: ignore[arg-type]
-
-    @property
-    def done(self) -> bool:
-        """Whether no turn is open."""
-        return not self._turns.open
+        left_streams.watch(self)
+        finalize(connection, left_streams.end, self).atexit = False
 
     def abandon(self) -> None:
         """The program has closed the connection, or dropped it."""
+        left_streams.forget(self)
         with self._lock:
             self._over = True
             self._conversation.closed()

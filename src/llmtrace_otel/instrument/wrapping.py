@@ -1,7 +1,7 @@
-"""What the wrappers of all HTTP libraries share: how a request is begun and watched, what was put in whose place.
+"""What the wrappers of all HTTP libraries share: how a request is begun and watched.
 
-A library's own module says how its requests are read (`RequestWrappers.exchange`) and how the body of an answer that is
-still to come is watched; `observed` puts both around its function that sends.
+A library's own module says how its requests are read (`Requests.exchange`) and how the body of an answer that is still
+to come is watched; `observed` puts both around its function that sends.
 """
 
 from __future__ import annotations
@@ -9,16 +9,15 @@ from __future__ import annotations
 import functools
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextvars import ContextVar, Token
-from types import ModuleType
 from typing import Any, ClassVar, TypeAlias
 
 from opentelemetry import context, trace
 from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 
+from llmtrace_otel.instrument.lazy import Wrappers
 from llmtrace_otel.instrument.observation import Observation
-from llmtrace_otel.telemetry import content, cost
 from llmtrace_otel.telemetry.spans import Recorder
 from llmtrace_otel.wire.exchange import Exchange
 from llmtrace_otel.wire.providers import DEFAULT, Providers
@@ -26,46 +25,20 @@ from llmtrace_otel.wire.providers import DEFAULT, Providers
 _log = logging.getLogger("llmtrace_otel")
 
 
-class BaseWrappers(ABC):
-    """What was put in whose place, and back.
+class Recording:
+    """What calls are recorded with: the providers of telemetry, and the table of those who are spoken to."""
 
-    `options` are those of the instrumentor: `tracer_provider`, `meter_provider`, `logger_provider`, `providers`.
-    """
-
-    def __init__(self, options: Mapping[str, Any]) -> None:
-        content.refresh()
-        cost.refresh()
-        self._recorder = Recorder(
+    def __init__(self, wrappers: Wrappers) -> None:
+        options = wrappers.options
+        self.wrappers = wrappers
+        self.recorder = Recorder(
             *(options.get(name) for name in ("tracer_provider", "meter_provider", "logger_provider"))
         )
-        self._providers: Providers = options.get("providers") or DEFAULT
-        self._replaced: list[tuple[type, str, Any, Any]] = []
-        self._retired = False
-
-    @abstractmethod
-    def wrap(self, module: ModuleType) -> None:
-        """Wraps what is to be wrapped in a module that the program has just imported."""
-
-    def replace(self, owner: type, name: str, wrap: Callable[[Any], Any]) -> None:
-        """Puts a wrapper in the place of a method, once."""
-        if any((owner, name) == replaced[:2] for replaced in self._replaced):
-            return  # one library may be the other's alias
-        original = owner.__dict__[name]
-        wrapper = wrap(original)
-        setattr(owner, name, wrapper)
-        self._replaced.append((owner, name, original, wrapper))
-
-    def restore(self) -> None:
-        """Puts back the very objects that were there; a wrapper that somebody has wrapped stays, and does nothing."""
-        self._retired = True
-        for owner, name, original, wrapper in reversed(self._replaced):
-            if owner.__dict__.get(name) is wrapper:
-                setattr(owner, name, original)
-        self._replaced.clear()
+        self.providers: Providers = options.get("providers") or DEFAULT
 
 
-class RequestWrappers(BaseWrappers):
-    """Those of a library that sends requests."""
+class Requests(Recording, ABC):
+    """Reads the requests of one library."""
 
     layer: ClassVar[str]
     """What `llmtrace.layer` says of the calls that are seen here."""
@@ -76,21 +49,21 @@ class RequestWrappers(BaseWrappers):
 
     def begin(self, request: Any) -> Observation | None:
         """Starts observing a request, or gives `None` when it is no LLM call. Never raises."""
-        if self._retired:
+        if self.wrappers.retired:
             return None
         try:
             exchange = self.exchange(request)
             if exchange is None:
                 return None
             exchange.call.layer = self.layer
-            return Observation.start(self._recorder, exchange)
+            return Observation.start(self.recorder, exchange)
         except Exception:
             _log.debug("llmtrace: a request could not be observed", exc_info=True)
             return None
 
     def may_be_call(self, method: str, host: str, path: str) -> bool:
         """Whether a request is worth a closer look: the cheap question that most requests fail."""
-        return self._providers.may_match(method, host, path) and not _is_sending() and is_instrumentation_enabled()
+        return self.providers.may_match(method, host, path) and not _is_sending() and is_instrumentation_enabled()
 
 
 def observed(
@@ -160,5 +133,8 @@ def _enter(observation: Observation) -> _Tokens:
 def _leave(tokens: _Tokens) -> None:
     observation, attached, sending = tokens
     observation.sending = False
+    try:
+        _sending.reset(sending)
+    except ValueError:  # a coroutine that is closed from without its task; what it set went with its context
+        return
     context.detach(attached)
-    _sending.reset(sending)

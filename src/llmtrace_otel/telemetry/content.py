@@ -20,7 +20,7 @@ from typing import Any
 
 import msgspec
 
-from llmtrace_otel.telemetry.shorten import STRUCTURE, Shortened, shortened
+from llmtrace_otel.telemetry.shorten import STRUCTURE, Shortened, note, shortened
 from llmtrace_otel.wire.call import Message
 
 _log = logging.getLogger("llmtrace_otel")
@@ -72,7 +72,7 @@ def limit() -> int | None:
     asked = os.environ.get(LIMIT_VARIABLE, "").strip()
     if not asked:
         return None
-    if asked.isdecimal():
+    if asked.isdecimal() and len(asked) < 19:
         return int(asked)
     _log.warning("llmtrace: %s=%s is no number of bytes, such as 65536; content is not limited", LIMIT_VARIABLE, asked)
     return None
@@ -172,8 +172,10 @@ def limited(value: Any) -> Shortened:
         return Shortened(value)
     try:
         return shortened(value, most)
-    except Exception:  # what JSON cannot hold is not measured
-        return Shortened(value)
+    except Exception:  # lone surrogates, or nested too deep to be cut
+        if (size := len(encoded(value))) <= most:
+            return Shortened(value)
+        return Shortened([], len(value)) if isinstance(value, list) else Shortened(note(size, "bytes"))
 
 
 def to_json(value: Any) -> str:

@@ -54,14 +54,24 @@ def cost_of(call: Call) -> Cost | None:
         return None
     if call.gateway_cost:  # LiteLLM says zero of a model that it has no price for
         return Cost(call.gateway_cost, ESTIMATED, "gateway")
+    counted = None if usage is None or usage.input is None or _was_cut(call) else usage
+    subscribed = _is_subscription(call.server_address)
+    if counted is None and not subscribed:
+        return NOT_KNOWN  # a part of the tokens is no basis for a price
     minute = call.start_ns // _MINUTE_NS
     found = _charged_by(call.provider, call.response_model, call.request_model, call.service_tier, minute)
-    if (found is None or found.source != prices_user.SOURCE) and _is_subscription(call.server_address):
+    if subscribed and (found is None or found.source != prices_user.SOURCE):
         return _INCLUDED
-    if found is None or usage is None or usage.input is None or _was_cut(call):
-        return NOT_KNOWN  # a part of the tokens is no basis for a price
-    usd = found.price.charge(usage)
-    return NOT_KNOWN if usd is None else Cost(usd, ESTIMATED, found.source, found.version)
+    usd = None if found is None or counted is None else found.price.charge(counted)
+    if found is None or usd is None:
+        return NOT_KNOWN
+    for other in call.besides or ():
+        by = _charged_by(call.provider, other.model, None, call.service_tier, minute) if other.model else found
+        more = by.price.charge(other.usage) if by is not None else None
+        if more is None:
+            return NOT_KNOWN
+        usd += more
+    return Cost(usd, ESTIMATED, found.source, found.version)
 
 
 def _should_have_cost(call: Call) -> bool:

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import logging  # noqa: F401 - see below
 import os
+import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -20,12 +22,27 @@ from llmtrace_otel.wire.call import Usage
 _USD = 10**24
 _PER_TOKEN = _USD // 10**6
 
-reading = threading.Lock()
-"""Held by whoever reads prices, so that they are read once; never by who only looks one up."""
+_lock = threading.Lock()
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """Held by whoever reads prices, so that they are read once; never by who only looks one up.
+
+    Raises:
+        LookupError: the interpreter is ending while they are being read, and has ended whoever does it.
+    """
+    if not _lock.acquire(blocking=not sys.is_finalizing()):
+        raise LookupError("the prices were not loaded in time")
+    try:
+        yield
+    finally:
+        _lock.release()
+
 
 # A fork while prices are being imported would leave the child with an import that nobody finishes: it waits. It must
 # not hold logging's lock then, which that import needs; a fork takes locks in the reverse order of their registration.
-os.register_at_fork(before=reading.acquire, after_in_parent=reading.release, after_in_child=reading.release)
+os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
 
 
 class Rates(NamedTuple):

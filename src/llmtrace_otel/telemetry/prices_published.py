@@ -6,7 +6,6 @@ The package takes a while to import: `tables` is for a thread to call while the 
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
@@ -66,19 +65,11 @@ def version() -> str:
 
 
 def tables() -> Any:
-    """All prices; the first to ask imports the package, others wait for it.
-
-    Raises:
-        LookupError: the interpreter is ending while they are being imported, and has ended whoever does it.
-    """
-    if not reading.acquire(blocking=not sys.is_finalizing()):
-        raise LookupError("the prices were not loaded in time")
-    try:
+    """All prices; the first to ask imports the package, others wait for it. Raises what `reading` does."""
+    with reading():
         from genai_prices.data_snapshot import get_snapshot
 
         return get_snapshot()
-    finally:
-        reading.release()
 
 
 def _id(prices_id: str, model: str) -> str:

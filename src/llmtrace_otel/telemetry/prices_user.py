@@ -31,6 +31,7 @@ import json
 import logging
 import os
 import re
+import stat
 import tomllib
 from collections.abc import Mapping
 from decimal import Decimal
@@ -46,6 +47,8 @@ from llmtrace_otel.telemetry.prices import Price, rates, reading
 VARIABLE = "LLMTRACE_PRICES"
 SOURCE = "user"
 _DEAREST = 1_000_000_000
+_LARGEST = 8 * 1024 * 1024
+"""Bytes of the file; calls wait while it is read."""
 
 _log = logging.getLogger("llmtrace_otel")
 
@@ -127,11 +130,14 @@ class UserPrices:
 
 
 def table() -> UserPrices | None:
-    """The prices of the file that the environment names, read once; `refresh` forgets them. Never raises."""
+    """The prices of the file that the environment names, read once; `refresh` forgets them.
+
+    Raises what `reading` does, and nothing else.
+    """
     name = os.environ.get(VARIABLE, "").strip()
     if not name:
         return None
-    with reading:
+    with reading():
         return _read(name)
 
 
@@ -144,7 +150,7 @@ def refresh() -> None:
 def _read(name: str) -> UserPrices | None:
     try:
         path = Path(name).expanduser()
-        content = path.read_bytes()
+        content = _content(path)
         found = UserPrices(_document(path, content), f"{path.name}@{hashlib.sha256(content).hexdigest()[:8]}")
     except (OSError, ValueError, RuntimeError) as error:  # no such file, no such format; no such home, too deep
         why = error.strerror if isinstance(error, OSError) else error
@@ -153,6 +159,16 @@ def _read(name: str) -> UserPrices | None:
     if found.mistakes:
         _log.warning("llmtrace: %s=%s: %s", VARIABLE, name, _told(found.mistakes))
     return found
+
+
+def _content(path: Path) -> bytes:
+    """What a file holds; `ValueError` for what could take forever: a pipe that nobody writes to, gigabytes."""
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise ValueError("it is not a regular file")
+    if status.st_size > _LARGEST:
+        raise ValueError(f"it is over {_LARGEST >> 20} MiB")
+    return path.read_bytes()
 
 
 def _told(mistakes: list[str]) -> str:
@@ -165,7 +181,7 @@ def _document(path: Path, content: bytes) -> dict[str, Any]:
     """The file's content, its numbers exact; `ValueError` when it is not what its name says."""
     match path.suffix.lower():
         case ".toml":
-            return tomllib.loads(content.decode(), parse_float=Decimal)
+            return tomllib.loads(content.decode("utf-8-sig"), parse_float=Decimal)
         case ".json":
             found = json.loads(content, parse_float=Decimal)
             if isinstance(found, dict):

@@ -32,7 +32,7 @@ def shortened(value: Any, limit: int) -> Shortened:
     if _size(_cut(value, 0)) <= limit:
         return Shortened(_cut(value, _longest_that_fits(value, limit)))
     if not isinstance(value, list):
-        return Shortened(_note(_size(value), "bytes"))
+        return Shortened(note(_size(value), "bytes"))
     kept = _last_that_fit([_cut(item, 0) for item in value], limit)
     return Shortened(kept, omitted=len(value) - len(kept))
 
@@ -58,8 +58,8 @@ def _last_that_fit(items: list[Any], limit: int) -> list[Any]:
 
 def _cut(value: Any, most: int) -> Any:
     if isinstance(value, str):
-        note = _note(len(value) - most, "characters")
-        return value if len(value) <= most + len(note) else value[:most] + note
+        missing = note(len(value) - most, "characters")
+        return value if len(value) <= most + len(missing) else value[:most] + missing
     if isinstance(value, dict):
         return {key: item if key in STRUCTURE else _cut(item, most) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -67,7 +67,8 @@ def _cut(value: Any, most: int) -> Any:
     return value
 
 
-def _note(count: int, unit: str) -> str:
+def note(count: int, unit: str) -> str:
+    """What stands for content that was cut."""
     return f"… [{count} more {unit}]"
 
 

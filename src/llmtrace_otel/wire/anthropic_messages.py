@@ -11,7 +11,7 @@ from typing import Any
 from msgspec import Raw, Struct, structs
 
 from llmtrace_otel.wire import parts
-from llmtrace_otel.wire.call import Call, Message, Usage
+from llmtrace_otel.wire.call import Besides, Call, Message, Usage
 from llmtrace_otel.wire.decode import Amount, Count, Integer, Reader, Real, loads
 from llmtrace_otel.wire.errors import set_error
 from llmtrace_otel.wire.formats import Format
@@ -63,13 +63,24 @@ class OutputDetails(Struct):
     thinking_tokens: Count | None = None
 
 
-class MessagesUsage(Struct):
+class Counts(Struct):
     input_tokens: Count | None = None
     cache_read_input_tokens: Count | None = None
     cache_creation_input_tokens: Count | None = None
     cache_creation: CacheCreation | None = None
     output_tokens: Count | None = None
     output_tokens_details: OutputDetails | None = None
+
+
+class Iteration(Counts):
+    """One run of a model inside a call. The call's own counts are those of its messages alone."""
+
+    type: str | None = None
+    model: str | None = None
+
+
+class MessagesUsage(Counts):
+    iterations: list[Iteration] | None = None
     service_tier: str | None = None
     speed: str | None = None
     cost: Amount | None = None
@@ -161,9 +172,20 @@ def set_usage(stated: MessagesUsage | None, call: Call) -> None:
     """Puts stated usage on the call, total input included; nothing stated changes nothing."""
     if stated is None:
         return
+    usage = _usage(stated)
+    call.service_tier = "fast" if stated.speed == "fast" else stated.service_tier  # billed as a tier of its own
+    call.stated_cost = with_upstream(stated.cost, stated.cost_details) if stated.is_byok else stated.cost
+    if usage.input is not None or usage.output is not None:
+        call.usage = usage
+    if stated.iterations:
+        others = [run for run in stated.iterations if run.type != "message"]  # compactions, an advisor's answers
+        call.besides = [Besides(_usage(run), run.model) for run in others] or None
+
+
+def _usage(stated: Counts) -> Usage:
     given = (stated.input_tokens, stated.cache_read_input_tokens, stated.cache_creation_input_tokens)
     total = sum(count for count in given if count is not None)
-    usage = Usage(
+    return Usage(
         input=total if any(count is not None for count in given) and total < 2**63 else None,
         output=stated.output_tokens,
         cache_read=stated.cache_read_input_tokens,
@@ -171,10 +193,6 @@ def set_usage(stated: MessagesUsage | None, call: Call) -> None:
         cache_write_1h=stated.cache_creation.ephemeral_1h_input_tokens if stated.cache_creation else None,
         reasoning=stated.output_tokens_details.thinking_tokens if stated.output_tokens_details else None,
     )
-    call.service_tier = "fast" if stated.speed == "fast" else stated.service_tier  # billed as a tier of its own
-    call.stated_cost = with_upstream(stated.cost, stated.cost_details) if stated.is_byok else stated.cost
-    if usage.input is not None or usage.output is not None:
-        call.usage = usage
 
 
 class MessageStream:

@@ -30,6 +30,14 @@ class Usage(Struct):
     output_audio: int | None = None
 
 
+class Besides(Struct):
+    """Tokens that are billed for a call and that its own counts leave out."""
+
+    usage: Usage
+    model: str | None = None
+    """`None` for the model that answered."""
+
+
 class Call(Struct):
     """One logical LLM call, from the request to the end of the answer."""
 
@@ -69,6 +77,7 @@ class Call(Struct):
     service_tier: str | None = None
     system_fingerprint: str | None = None
     usage: Usage | None = None
+    besides: list[Besides] | None = None
     stated_cost: float | None = None
     """USD, as the provider's answer states it."""
     gateway_cost: float | None = None
