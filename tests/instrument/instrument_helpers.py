@@ -172,8 +172,8 @@ def wait_until(condition: Callable[[], object]) -> None:
         time.sleep(0.001)
 
 
-def program(code: str) -> str:
-    """What a Python program of its own prints; it must end well."""
+def program(code: str, status: int = 0) -> str:
+    """What a Python program of its own prints; it must end with that status, and say nothing else."""
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
-    assert (run.returncode, run.stderr) == (0, "")
+    assert (run.returncode, run.stderr) == (status, "")
     return run.stdout.strip()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 from instrument_helpers import CHAT_STREAM, OPENAI, STREAM, program
 
@@ -69,3 +71,13 @@ def test_a_forked_child_ends_its_own_streams():
     left = "left = ask()\nwarnings.simplefilter('ignore')"
     child = "if os.fork() == 0:\n    left = ask()\n    sys.exit()\nos.wait()"
     assert program("\n".join([PROGRAM, left, child])) == f"{ONE}\n{ONE}"
+
+
+@pytest.mark.parametrize(
+    ("end", "status"),
+    [("os._exit(3)", 3), ("os.kill(os.getpid(), signal.SIGTERM)", -signal.SIGTERM)],
+    ids=["_exit", "SIGTERM"],
+)
+def test_a_stream_that_is_open_at_an_abrupt_end_leaves_one_span_too(end: str, status: int):
+    flushed = "import signal\nfrom llmtrace_otel.output import flush\nflush.install()"
+    assert program("\n".join([PROGRAM, flushed, "left = ask()", end]), status) == ONE

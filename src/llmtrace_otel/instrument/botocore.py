@@ -8,9 +8,8 @@ Three places are wrapped, each when the program imports its module:
 - `EventStream.__iter__`, which raises when an event of a stream is an exception.
 
 What is no LLM call — S3, DynamoDB, all the rest — costs a look at its method and URL, and what reads LLM calls is not
-even loaded before one comes. An answer that a `before-send`
-or `before-call` handler makes up (a stubber's) is no exchange and leaves no span; neither do `aiobotocore`'s calls,
-which have a transport of their own.
+even loaded before one comes. An answer that a `before-send` or `before-call` handler makes up (a stubber's) is no
+exchange and leaves no span; neither do `aiobotocore`'s calls, which have a transport of their own.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 Stock batch processors lose their queue at `os._exit` (which also ends forked children and every `multiprocessing`
 worker), at SIGTERM and at `os.exec*`. Each of these first gives the providers up to `SECONDS` to export what has ended.
+An exec may fail, so that the program goes on; the other two end the LLM calls that are still open, too.
 Nothing else about the exit changes: same status, same signal, same new program.
 """
 
@@ -45,7 +46,7 @@ def install(on_timeout: Callable[[], None] | None = None) -> None:
     for name in EXITS:
         if name not in _wrapped:
             original = getattr(os, name)
-            _wrapped[name] = original, flushing(original)
+            _wrapped[name] = original, flushing(original, ending=name == "_exit")
             setattr(os, name, _wrapped[name][1])
     if in_main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, flush_and_terminate)
@@ -63,15 +64,17 @@ def uninstall() -> None:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-def flush(seconds: float = SECONDS) -> bool:
+def flush(seconds: float = SECONDS, *, ending: bool = False) -> bool:
     """Export what has ended, waiting `seconds` at most; True when all was exported. Never raises.
+
+    `ending` says that the program ends now, so that streams which are still open have ended as well.
 
     The SDK's `force_flush` ignores its timeout, hence the thread. While one is at work no second one starts, and its
     time is not extended: `execvp` tries one directory after another, and each would wait anew.
     """
     global _flusher, _deadline
     if _flusher is None or not _flusher.is_alive():
-        flusher = threading.Thread(target=flush_providers, args=(seconds,), name="llmtrace-flush", daemon=True)
+        flusher = threading.Thread(target=flush_providers, args=(seconds, ending), name="llmtrace-flush", daemon=True)
         try:
             flusher.start()
         except RuntimeError:  # the interpreter is finalizing: the SDK's own exit handlers have run
@@ -83,9 +86,11 @@ def flush(seconds: float = SECONDS) -> bool:
     return not _flusher.is_alive()
 
 
-def flush_providers(seconds: float) -> None:
+def flush_providers(seconds: float, ending: bool = False) -> None:
     """Flush the SDK's providers, spans first; API-only providers have nothing to flush."""
     deadline = time.monotonic() + seconds
+    if ending and (streams := sys.modules.get("llmtrace_otel.instrument.left_streams")) is not None:
+        quietly(streams.settle)
     for module, getter in PROVIDERS:
         if module in sys.modules:
             force_flush = getattr(getattr(sys.modules[module], getter)(), "force_flush", None)
@@ -100,12 +105,12 @@ def quietly(function: Callable[..., Any], *args: Any) -> None:
         function(*args)
 
 
-def flushing(function: Callable[..., Any]) -> Callable[..., Any]:
+def flushing(function: Callable[..., Any], *, ending: bool) -> Callable[..., Any]:
     """`function`, preceded by a flush."""
 
     @functools.wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        quietly(flush)
+        quietly(functools.partial(flush, ending=ending))
         return function(*args, **kwargs)
 
     return wrapper
@@ -114,7 +119,7 @@ def flushing(function: Callable[..., Any]) -> Callable[..., Any]:
 def flush_and_terminate(signum: int, frame: FrameType | None) -> None:
     """The SIGTERM handler: flush, then die of the same signal. A second SIGTERM kills at once."""
     signal.signal(signum, signal.SIG_DFL)
-    quietly(flush)
+    quietly(functools.partial(flush, ending=True))
     os.kill(os.getpid(), signum)
 
 
