@@ -210,6 +210,64 @@ def test_responses(streamed: bool, recorded: Recorded, client: Client, provider:
     assert attributes_of(recorded.span) == request_of(provider, **asked) | answered
 
 
+GENERATED = {
+    "candidates": [{"content": {"parts": [{"text": "Hi"}], "role": "model"}, "finishReason": "STOP", "index": 0}],
+    "usageMetadata": {"promptTokenCount": 10, "candidatesTokenCount": 3, "thoughtsTokenCount": 2},
+    "modelVersion": "gemini-2.5-flash",
+    "responseId": "r1",
+}
+GENERATE = {"contents": [{"role": "user", "parts": [{"text": "Paris?"}]}]}
+GENERATED_SPAN = {
+    "gen_ai.operation.name": "generate_content",
+    "gen_ai.provider.name": "gcp.gemini",
+    "gen_ai.request.model": "gemini-2.5-flash",
+    "server.address": "127.0.0.1",
+    "server.port": 8765,
+    "llmtrace.layer": "httpx",
+    "http.response.status_code": 200,
+    "gen_ai.response.id": "r1",
+    "gen_ai.response.model": "gemini-2.5-flash",
+    "gen_ai.response.finish_reasons": ("STOP",),
+    "gen_ai.usage.input_tokens": 10,
+    "gen_ai.usage.output_tokens": 5,
+    "gen_ai.usage.reasoning.output_tokens": 2,
+}
+
+
+def as_sse(document: object) -> bytes:
+    return b"data: " + json.dumps(document).encode() + b"\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("path", "request_body", "answer"),
+    [
+        ("/v1beta/models/gemini-2.5-flash:generateContent", GENERATE, json.dumps(GENERATED).encode()),
+        ("/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse", GENERATE, as_sse(GENERATED)),
+        ("/v1beta/models/gemini-2.5-flash:streamGenerateContent", GENERATE, json.dumps([GENERATED]).encode()),
+        (
+            "/v1internal:generateContent",
+            {"model": "gemini-2.5-flash", "request": GENERATE},
+            json.dumps({"response": GENERATED}).encode(),
+        ),
+        (
+            "/v1internal:streamGenerateContent?alt=sse",
+            {"model": "gemini-2.5-flash", "request": GENERATE},
+            as_sse({"response": GENERATED}),
+        ),
+    ],
+    ids=["JSON", "SSE", "array", "wrapped JSON", "wrapped SSE"],
+)
+def test_gemini_counts_thoughts_as_output(
+    recorded: Recorded, client: Client, path: str, request_body: Any, answer: bytes
+):
+    transport = client.transport(lambda _: (200, {}, [answer[:40], answer[40:]]))
+    client.post(f"http://127.0.0.1:8765{path}", json=request_body, transport=transport, stream="stream" in path)
+    expected = GENERATED_SPAN | (STREAMED if "stream" in path else {})
+    if "internal" in path:  # names no model
+        expected = expected | {"url.path": path.partition("?")[0]}
+    assert attributes_of(recorded.span) == expected
+
+
 @pytest.mark.parametrize("streamed", [False, True])
 def test_anthropic_input_counts_what_the_cache_read_and_wrote(
     streamed: bool, recorded: Recorded, client: Client, provider: Provider

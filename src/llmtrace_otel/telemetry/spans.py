@@ -30,6 +30,7 @@ REQUEST: dict[str, str] = {
     semconv.REQUEST_MODEL: "request_model",
     semconv.SERVER_ADDRESS: "server_address",
     semconv.SERVER_PORT: "server_port",
+    semconv.URL_PATH: "url_path",
     semconv.REQUEST_STREAM: "stream",
     semconv.OPENAI_API_TYPE: "api_type",  # set for OpenAI's own services only
     semconv.LAYER: "layer",

@@ -45,6 +45,8 @@ class Call(Struct):
     provider: str
     server_address: str | None = None
     server_port: int | None = None
+    url_path: str | None = None
+    """Where the path says more than the format does: a verb that names no model, as Code Assist's."""
     layer: str | None = None
     api_type: str | None = None
 

@@ -117,6 +117,8 @@ class Exchange:
         exchange = cls(match, match.format or told_by(path, body), capture=capture)
         call = exchange.call
         call.server_address, call.server_port = host, port
+        if match.model is None and ":" in path:
+            call.url_path = path
         if body:
             exchange._read_request(body)
         if match.response_id:
