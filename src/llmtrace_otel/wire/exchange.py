@@ -56,6 +56,7 @@ class Exchange:
         "_headers",
         "_held_whole",
         "_known",
+        "_may_be_gateway",
         "_request",
         "_size",
         "_stream",
@@ -66,6 +67,7 @@ class Exchange:
     def __init__(self, match: Match, found: Format, *, capture: bool = False) -> None:
         self._format = found
         self._known = match.known
+        self._may_be_gateway = match.registered or not match.known
         self._body: list[bytes] = []
         self._size = 0
         self._held_whole = False
@@ -137,7 +139,7 @@ class Exchange:
         try:
             if not decoded and (coding := headers.get("content-encoding")):
                 self._decoder = decoder(coding)
-            if headers.get("x-litellm-call-id") or headers.get("x-litellm-version"):
+            if self._may_be_gateway and (headers.get("x-litellm-call-id") or headers.get("x-litellm-version")):
                 self._read_gateway(headers)
         except Exception as error:
             self._give_up("a content coding that nothing here can undo", error)

@@ -59,7 +59,7 @@ class Choice(Struct):
     finish_reason: str | None = None
     message: Raw = Raw()
     text: Raw = Raw()
-    error: Raw = Raw()
+    error: Any = None
 
 
 class ChatResponse(Struct):
@@ -69,7 +69,7 @@ class ChatResponse(Struct):
     usage: OpenAIUsage | None = None
     service_tier: str | None = None
     system_fingerprint: str | None = None
-    error: Raw = Raw()
+    error: Any = None
 
 
 class FunctionDelta(Struct):
@@ -99,14 +99,14 @@ class ChunkChoice(Struct):
     delta: Delta | None = None
     text: str | None = None
     usage: OpenAIUsage | None = None
-    error: Raw = Raw()
+    error: Any = None
 
 
 class BareChoice(Struct):
     index: int | None = None
     finish_reason: str | None = None
     usage: OpenAIUsage | None = None
-    error: Raw = Raw()
+    error: Any = None
 
 
 class Groq(Struct):
@@ -124,7 +124,7 @@ class BareChunk(Struct):
     x_groq: Groq | None = None
     service_tier: str | None = None
     system_fingerprint: str | None = None
-    error: Raw = Raw()
+    error: Any = None
 
 
 class Chunk(BareChunk):
@@ -183,9 +183,9 @@ def read_response(body: bytes, call: Call) -> None:
     call.system_fingerprint = response.system_fingerprint
     set_usage(response.usage, call)
     choices = response.choices or []
-    for error in (response.error, *(choice.error for choice in choices)):  # a choice's is OpenRouter's
-        if bytes(error):
-            set_error(loads(error), call)
+    for error in [response.error, *[choice.error for choice in choices]]:  # a choice's is OpenRouter's
+        if error:
+            set_error(error, call)
     if len(choices) > 1:
         choices.sort(key=lambda choice: choice.index or 0)
     call.finish_reasons = [choice.finish_reason for choice in choices if choice.finish_reason] or None
@@ -222,9 +222,9 @@ class ChatStream:
         if chunk is None:
             return
         self._identify(chunk, data)
-        if bytes(chunk.error) and (error := loads(chunk.error)):
+        if chunk.error:
             # What such a chunk counts besides is not to be trusted: some state more reasoning than output.
-            set_error(error, call)
+            set_error(chunk.error, call)
             return
         set_usage(chunk.usage, call)
         if chunk.x_groq is not None:
@@ -257,8 +257,8 @@ class ChatStream:
         if choice.finish_reason:
             self._reasons[index] = choice.finish_reason
         set_usage(choice.usage, self._call)  # Kimi's place for it
-        if bytes(choice.error):
-            set_error(loads(choice.error), self._call)
+        if choice.error:
+            set_error(choice.error, self._call)
         if isinstance(choice, ChunkChoice):
             self._answers.setdefault(index, _Answer()).add(choice)
 

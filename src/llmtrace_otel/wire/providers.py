@@ -275,6 +275,8 @@ class Match(NamedTuple):
     """Whether the host is in the table; if not, the request's body has the last word."""
     telling: bool = False
     """Whether the path alone is enough for an unknown host when the body cannot be seen."""
+    registered: bool = False
+    """Whether a user named the host, which may be a gateway's; a vendor's own is none."""
     model: str | None = None
     """The model, or deployment, that the path names."""
     response_id: str | None = None
@@ -370,7 +372,8 @@ class Providers:
     def may_match(self, method: str, host: str, path: str) -> bool:
         """Whether a request may be an LLM call, told without its body: the cheap question that most requests fail."""
         if method == "POST":
-            return _key(path) in self._keys or host in self._registered
+            segment = path[path.rfind("/") + 1 :]
+            return segment in self._keys or (":" in segment and _key(segment) in self._keys) or host in self._registered
         return method == "GET" and ("/responses/" in path or "/interactions/" in path)
 
     def find(self, method: str, host: str, port: int | None, path: str) -> Match | None:
@@ -378,13 +381,13 @@ class Providers:
         if self._registered and host in self._registered and (match := self._own(method, host, port, path)):
             return match
         if method == "POST":
+            if (match := self._found.get((host, port, path))) is not None:
+                return match
             key = _key(path)
             if key in self._own_paths and (match := self._own_path(key, host, port, path)):
                 return match
             for route in _ROUTES.get(key, ()):
                 if path.endswith(route.suffix) and route.under in path:
-                    if route.unless is not None and route.unless.search(path):
-                        return None
                     return self._post(host, port, path, route)
         elif method == "GET" and ("/responses/" in path or "/interactions/" in path):
             return self._fetch(host, port, path)
@@ -401,10 +404,9 @@ class Providers:
                 return Match(row.name, found, known=False)
         return None
 
-    def _post(self, host: str, port: int | None, path: str, route: Route) -> Match:
-        key = host, port, path
-        if key in self._found:
-            return self._found[key]
+    def _post(self, host: str, port: int | None, path: str, route: Route) -> Match | None:
+        if route.unless is not None and route.unless.search(path):
+            return None
         provider = self.provider(host, port, path)
         if provider is None:
             name = self.on_loopback(host, port) or self_hosted(host)
@@ -413,7 +415,7 @@ class Providers:
             return Match(name, route.format, known=False, telling=route.telling, model=model_in(path))
         match = Match(provider.name, route.format, known=True, model=model_in(path))
         if len(self._found) < _MOST_REMEMBERED:
-            self._found[key] = match
+            self._found[host, port, path] = match
         return match
 
     def _fetch(self, host: str, port: int | None, path: str) -> Match | None:
@@ -431,11 +433,11 @@ class Providers:
             if row.port is not None and row.port != port:
                 continue
             if method == "POST" and any(pattern.match(path) for pattern in row.patterns):
-                return Match(row.provider.name, row.format or shared_format(path), known=True)
+                return Match(row.provider.name, row.format or shared_format(path), known=True, registered=True)
             if row.patterns or not _is_below(path, row.provider.under):
                 continue
             if method == "POST" and (found := shared_format(path)) is not None:
-                return Match(row.provider.name, row.format or found, known=True)
+                return Match(row.provider.name, row.format or found, known=True, registered=True)
             if method == "GET" and (fetched := self._fetch(host, port, path)) is not None:
                 return fetched._replace(provider=row.provider.name)
         return None
