@@ -345,12 +345,17 @@ def _set_usage(stated: UsageMetadata | None, call: Call) -> None:
 
 def added(*counts: int | None) -> int | None:
     """The sum of those counts that are stated; `None` when none is, or when nobody could carry it."""
-    given = [count for count in counts if count is not None]
-    return sum(given) if given and sum(given) < 2**63 else None
+    total = None
+    for count in counts:
+        if count is not None:
+            total = count if total is None else total + count
+    return total if total is None or total < 2**63 else None
 
 
 def _audio(details: list[ModalityCount] | None) -> int | None:
-    return added(*(detail.token_count for detail in details or () if detail.modality in _AUDIO))
+    if details is None:
+        return None
+    return added(*[detail.token_count for detail in details if detail.modality in _AUDIO])
 
 
 def _output(found: list[Message], reason: str | None) -> Message:
