@@ -70,6 +70,10 @@ def _asked(keys: Mapping[str, Any], model: str) -> Asked | None:
     return next((asked for key, asked in _ASKED.items() if key in keys), None)
 
 
+_CLAUDE_ASKED: Mapping[str, Any] = {"anthropic_version": None}
+"""The key that tells most requests, which a plain search finds."""
+
+
 class Invocation(NamedTuple):
     """A request whose model is named by the path."""
 
@@ -86,7 +90,7 @@ class Invocation(NamedTuple):
 
 def read_request(body: bytes, call: Call) -> Invocation:
     model = call.request_model
-    asked = _asked(_keys(body), model or "")
+    asked = _asked(_CLAUDE_ASKED if b'"anthropic_version":' in body else _keys(body), model or "")
     inner = None
     if asked is not None:
         call.operation = asked.operation
@@ -151,7 +155,10 @@ def _answer(keys: Mapping[str, Any]) -> Answer:
 
 
 def read_response(body: bytes, call: Call) -> None:
-    answer = _TEXT_ANSWER if call.operation == _EMBED else _answer(_keys(body))
+    if b'"type":"message"' in body:  # in no text, where the quotes are escaped
+        answer = _ANTHROPIC_ANSWER
+    else:
+        answer = _TEXT_ANSWER if call.operation == _EMBED else _answer(_keys(body))
     answer.read(body, call)
 
 
