@@ -217,7 +217,9 @@ def set_config(config: GenerationConfig | None, call: Call) -> None:
     """Puts what a request says of how to generate on the call."""
     if config is None:
         return
-    level = snake_keys(config.thinking_config).get("thinking_level") or config.thinking_level
+    level = config.thinking_level
+    if config.thinking_config:
+        level = snake_keys(config.thinking_config).get("thinking_level") or level
     call.seed = config.seed
     call.top_k = config.top_k
     call.top_p = config.top_p
@@ -228,7 +230,8 @@ def set_config(config: GenerationConfig | None, call: Call) -> None:
     call.presence_penalty = config.presence_penalty
     call.frequency_penalty = config.frequency_penalty
     call.reasoning_level = level if isinstance(level, str) else None
-    call.output_type = output_type(config.response_modalities, config.response_mime_type)
+    if config.response_modalities or config.response_mime_type:
+        call.output_type = output_type(config.response_modalities, config.response_mime_type)
 
 
 def output_type(modalities: list[str] | None, mime_type: str | None) -> str | None:
@@ -250,7 +253,9 @@ def read_response(body: bytes, call: Call) -> None:
     call.complete = True
     _identify(answer, call)
     _set_usage(answer.usage_metadata, call)
-    candidates = sorted(answer.candidates or (), key=lambda candidate: candidate.index or 0)
+    candidates = answer.candidates or []
+    if len(candidates) > 1:
+        candidates.sort(key=lambda candidate: candidate.index or 0)
     reasons = [_reason(candidate, call) for candidate in candidates]
     call.finish_reasons = [reason for reason in reasons if reason] or None
     if call.capture:
