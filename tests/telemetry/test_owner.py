@@ -107,14 +107,33 @@ def test_a_span_of_the_sdk_that_has_ended_is_no_owner(recorded: Recorded, provid
     assert [span.name for span in recorded.spans] == ["anthropic.messages.create", "chat claude-haiku-4-5"]
 
 
-def test_anybody_elses_span_is_a_parent(recorded: Recorded, provider: Provider) -> None:
-    span = native(recorded, name="work", scope="somebody.else")
+def test_an_inference_span_is_filled_up_whoever_made_it(recorded: Recorded, provider: Provider) -> None:
+    span = native(recorded, scope="somebody.else")
+    within(span, f"{provider.url}/v1/messages", MESSAGES)
+    assert recorded.spans == ()
+    assert attributes(span)["gen_ai.usage.input_tokens"] == 130
+
+
+def test_a_span_that_states_tokens_by_openinferences_names_is_given_none_by_ours(
+    recorded: Recorded, provider: Provider
+) -> None:
+    attribute = {"openinference.span.kind": "LLM"}
+    span = recorded.tracer_provider.get_tracer("openinference").start_span("ChatCompletion", attributes=attribute)
+    within(span, f"{provider.url}/v1/messages", MESSAGES)
+    assert recorded.spans == ()
+    found = attributes(span)
+    assert found["llmtrace.cost.status"] == "estimated"
+    assert not any(name.startswith("gen_ai.usage.") for name in found)
+
+
+def test_any_other_span_is_a_parent(recorded: Recorded, provider: Provider) -> None:
+    span = recorded.tracer_provider.get_tracer("somebody.else").start_span("work", kind=SpanKind.CLIENT)
     within(span, f"{provider.url}/v1/messages", MESSAGES)
     ours = recorded.span
     assert ours.name == "chat claude-haiku-4-5"
     assert ours.parent is not None
     assert ours.parent.span_id == span.get_span_context().span_id
-    assert attributes(span) == {"gen_ai.operation.name": "chat"}
+    assert attributes(span) == {}
 
 
 @pytest.mark.parametrize("operation", ["execute_tool", "invoke_agent", "chat"])

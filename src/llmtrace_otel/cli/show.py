@@ -3,6 +3,9 @@
 `–` is a number that was not recorded, `?` a cost that nobody knows, `incl.` a call that a subscription covers, `~` an
 estimate where others are stated. Cached tokens are part of the input. Sums are over inference spans only. Without a
 terminal the output is plain text that does not change with the machine; `--json` is described in `read/document.py`.
+
+`--content` prints below each LLM call what was said in it that its conversation did not have before, long texts cut;
+`--content=full` the whole conversation, each text whole. It does not matter whether the spans were recorded so.
 """
 
 from __future__ import annotations
@@ -11,22 +14,25 @@ import argparse
 import io
 import os
 import sys
+from itertools import chain
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len, get_character_cell_size, set_cell_size
 
 from llmtrace_otel.cli.errors import UsageError
-from llmtrace_otel.read import group, read_spans
+from llmtrace_otel.read import Conversations, group, read_spans, transcript
 from llmtrace_otel.read.document import document
 from llmtrace_otel.read.outline import Row, rows
 from llmtrace_otel.read.summary import heading, sums
 from llmtrace_otel.read.text import UNKNOWN, clean, flow, money, plural, seconds, share
 from llmtrace_otel.read.totals import totals
+from llmtrace_otel.telemetry.content import MODE_VARIABLE
+from llmtrace_otel.telemetry.shorten import note
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
-    from llmtrace_otel.read import Problem, Span, Trace
+    from llmtrace_otel.read import Problem, Span, Trace, Turn
 
 Styled = list[tuple[str, str]]  # a line as (text, rich style)
 
@@ -39,12 +45,28 @@ HEADINGS: Final = ("time", "in→out", "cached", "cost")
 MAX_PROBLEMS: Final = 5
 STYLES: Final = {"agent": "bold cyan", "workflow": "bold cyan", "llm": "bold", "embed": "bold", "tool": "yellow"}
 
+ROLE: Final = len("assistant")  # cells
+MIN_TEXT: Final = 20
+MAX_LINES, MAX_CHARACTERS = 12, 1000  # of a text, where not all is asked for
+ROLES: Final = {"user": "green", "assistant": "cyan", "tool": "yellow"}
+SAID: Final = {"thought": "italic dim", "call": "yellow", "media": "magenta", "note": "dim"}
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", nargs="?", metavar="FILE", help="OTLP-JSON lines, also gzip; - is standard input")
     parser.add_argument("trace", nargs="?", default="", metavar="TRACE", help="only traces whose id begins so")
     parser.add_argument("--json", action="store_true", help="one JSON document per trace, one per line")
     parser.add_argument("--width", type=_width, metavar="N", help="columns (default: the terminal's, else 100)")
+    parser.add_argument(
+        "--content", action="store_const", const=transcript.news, help="what was new in each call's conversation"
+    )
+    parser.add_argument(
+        "--content=full",
+        dest="content",
+        action="store_const",
+        const=transcript.whole,
+        help="each call's whole conversation",
+    )
     parser.add_argument("--full", action="store_true", help="do not fold repeated tool calls")
 
 
@@ -58,17 +80,39 @@ def run(args: argparse.Namespace) -> int:
     """Exit code 0 if anything was shown, 3 if the file holds no spans. Raises UsageError for no such file or trace."""
     path = args.file or os.environ.get("LLMTRACE_OUTPUT") or "traces.jsonl"
     problems = Problems()
-    traces = _load(path, args.trace.lower(), problems)
+    chosen, others = _load(path, args.trace.lower(), problems, keep_others=args.content is not None)
+    traces = group(chosen)
+    conversations = Conversations(chain(others, chosen)) if args.content else None
     problems.print()
     if not traces:
         print(f"llmtrace show: {_why_nothing(path, problems)}", file=sys.stderr)
         return 3
     if args.json:
         for trace in traces:
-            print(document(trace))
+            print(document(trace, conversations))
     else:
-        _print(traces, args.width, fold=not args.full)
+        _print(traces, args.width, View(not args.full, conversations, args.content))
+    if conversations is not None and not any(map(conversations.turn, chosen)):
+        print(f"llmtrace show: no content here. Record it with: {MODE_VARIABLE}=span_only", file=sys.stderr)
     return 0
+
+
+class View(NamedTuple):
+    """What is shown of a trace: whether repeated calls are folded, what was said, and how much of that."""
+
+    fold: bool
+    conversations: Conversations | None
+    tell: Callable[[Turn], Iterator[transcript.Line]]
+
+    @property
+    def whole(self) -> bool:
+        return self.tell is transcript.whole
+
+    def said(self, row: Row) -> Iterator[transcript.Line]:
+        """The lines below a row."""
+        turn = self.conversations and self.conversations.turn(row.span)
+        if turn and row.span.kind_of in ("llm", "fetch"):
+            yield from self.tell(turn)
 
 
 class Problems:
@@ -90,21 +134,24 @@ class Problems:
             print(f"llmtrace show: and {self.count - len(self.first)} more", file=sys.stderr)
 
 
-def _load(path: str, prefix: str, problems: Problems) -> list[Trace]:
-    """The traces whose id begins with `prefix`; the spans of others are not kept."""
-    others = False
+def _load(path: str, prefix: str, problems: Problems, *, keep_others: bool) -> tuple[list[Span], list[Span]]:
+    """The spans of traces whose id begins with `prefix`, and, if they are to be kept, those of the others."""
+    there_are_others = False
     chosen: list[Span] = []
+    others: list[Span] = []
     try:
         for span in read_spans(path, problems.add):
             if span.trace_id.startswith(prefix):
                 chosen.append(span)
             else:
-                others = True
+                there_are_others = True
+                if keep_others:
+                    others.append(span)
     except OSError as error:
         raise UsageError(_cannot_open(path, error)) from None
-    if others and not chosen:
+    if there_are_others and not chosen:
         raise UsageError(f"no trace in {path} begins with {clean(prefix)!r}; `llmtrace show {path}` shows them all")
-    return group(chosen)
+    return chosen, others
 
 
 def _cannot_open(path: str, error: OSError) -> str:
@@ -124,29 +171,29 @@ def _why_nothing(path: str, problems: Problems) -> str:
     return f"no spans in {source}. {_how_to_record(target)}"
 
 
-def _print(traces: list[Trace], width: int | None, *, fold: bool) -> None:
+def _print(traces: list[Trace], width: int | None, view: View) -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # an encoding without `→` prints `?`, it does not fail
     if sys.stdout.isatty():
-        _print_styled(traces, width, fold=fold)
+        _print_styled(traces, width, view)
         return
-    for line in _lines(traces, width or PLAIN_WIDTH, fold=fold):
+    for line in _lines(traces, width or PLAIN_WIDTH, view):
         print("".join(text for text, _ in line))
 
 
-def _print_styled(traces: list[Trace], width: int | None, *, fold: bool) -> None:
+def _print_styled(traces: list[Trace], width: int | None, view: View) -> None:
     from rich.console import Console
     from rich.text import Text
 
     console = Console(width=width, markup=False, highlight=False, emoji=False)
-    for line in _lines(traces, console.width, fold=fold):
+    for line in _lines(traces, console.width, view):
         console.print(Text.assemble(*line), soft_wrap=True)
 
 
-def _lines(traces: list[Trace], width: int, *, fold: bool) -> Iterator[Styled]:
+def _lines(traces: list[Trace], width: int, view: View) -> Iterator[Styled]:
     for trace in traces:
         yield from _wrapped(heading(trace), width)
-        yield from _tree(trace, width, fold=fold)
+        yield from _tree(trace, width, view)
         if len(traces) > 1:
             yield []
     if len(traces) > 1:
@@ -166,12 +213,14 @@ def _wrapped(parts: Iterable[str], width: int) -> Iterator[Styled]:
     yield [(line, "bold")]
 
 
-def _tree(trace: Trace, width: int, *, fold: bool) -> Iterator[Styled]:
-    lines = [_line(row, trace) for row in rows(trace, fold=fold)]
-    layout = Layout.of(lines, width, trace.end - trace.start)
+def _tree(trace: Trace, width: int, view: View) -> Iterator[Styled]:
+    shown = [(row, _line(row, trace)) for row in rows(trace, fold=view.fold)]
+    layout = Layout.of([line for _, line in shown], width, trace.end - trace.start)
     yield layout.heading()
-    for line in lines:
+    for row, line in shown:
         yield layout.styled(line)
+        for said in view.said(row):
+            yield from _said(said, row.below + " ", width, whole=view.whole)
 
 
 class Line(NamedTuple):
@@ -268,6 +317,52 @@ class Layout(NamedTuple):
         start = min(int(line.start * scale), self.bar - 1)
         length = max(min(round((line.end - line.start) * scale), self.bar - start), 1)
         return " " * start + ("━" * length if line.end >= line.start else "·")
+
+
+def _said(line: transcript.Line, gutter: str, width: int, *, whole: bool) -> Iterator[Styled]:
+    """The speaker and the text beside each other; a note by nobody begins where speakers do."""
+    text = line.text if whole else _beginning(line.text)
+    role, style = _fit(clean(line.role), ROLE), ROLES.get(line.role, "bold")
+    column = "" if line.kind == "note" and not role else role + " " * (ROLE - cell_len(role)) + GAP
+    for broken in _broken(text, max(width - cell_len(gutter + column), MIN_TEXT)):
+        if broken:
+            yield [(gutter, "dim"), (column, style), (broken, SAID.get(line.kind, ""))]
+        else:
+            yield [((gutter + column).rstrip(), "dim")]
+        column = " " * cell_len(column)
+
+
+def _beginning(text: str) -> str:
+    """A text that is too long for a glance, with a note of how much follows."""
+    beginning = "\n".join(text.split("\n", MAX_LINES)[:MAX_LINES])[:MAX_CHARACTERS]
+    if len(beginning) == len(text):
+        return text
+    return beginning + ("\n" if text[len(beginning)] == "\n" else "") + note(len(text) - len(beginning), "characters")
+
+
+def _broken(text: str, width: int) -> Iterator[str]:
+    """Printable lines of at most `width` cells, broken at spaces where there are some."""
+    for line in text.splitlines() or [""]:
+        rest = clean(line, len(line))
+        start = 0
+        while (end := start + _fitting(rest[start : start + width + 1], width)) < len(rest):
+            space = rest.rfind(" ", start + 1, end + 1)
+            end = space if space > start else end
+            yield rest[start:end].rstrip()
+            start = end + (rest[end] == " ")
+        yield rest[start:].rstrip()
+
+
+def _fitting(text: str, width: int) -> int:
+    """How many of its characters fit."""
+    if text.isascii():
+        return min(len(text), width)
+    cells = 0
+    for count, character in enumerate(text):
+        cells += get_character_cell_size(character)
+        if cells > width:
+            return count
+    return len(text)
 
 
 def _fit(text: str, width: int) -> str:

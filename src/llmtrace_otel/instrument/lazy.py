@@ -33,15 +33,15 @@ class Wrappers(ABC):
         self.options = options
         self.retired = False
         """Whether wrappers that are still called are to do nothing."""
-        self._replaced: list[tuple[type, str, Any, Any]] = []
+        self._replaced: list[tuple[Any, str, Any, Any]] = []
 
     @abstractmethod
     def wrap(self, module: ModuleType) -> None:
         """Wraps what is to be wrapped in a module that the program has just imported."""
 
-    def replace(self, owner: type, name: str, wrap: Callable[[Any], Any]) -> None:
-        """Puts a wrapper in the place of a method, once."""
-        if any((owner, name) == replaced[:2] for replaced in self._replaced):
+    def replace(self, owner: Any, name: str, wrap: Callable[[Any], Any]) -> None:
+        """Puts a wrapper in the place of a class's method or a module's function, once."""
+        if any(owner is replaced[0] and name == replaced[1] for replaced in self._replaced):
             return  # one library may be the other's alias
         original = owner.__dict__[name]
         wrapper = wrap(original)

@@ -17,6 +17,7 @@ from opentelemetry.trace import Span
 
 from llmtrace_otel.instrument import left_streams, retries
 from llmtrace_otel.telemetry.spans import CallSpan, Recorder
+from llmtrace_otel.telemetry.within import Part
 from llmtrace_otel.wire.exchange import Exchange
 
 _log = logging.getLogger("llmtrace_otel")
@@ -34,13 +35,15 @@ class Observation:
     feed: Callable[[bytes], None]
     """Takes a piece of the body, as it came over the wire."""
 
-    def __init__(self, exchange: Exchange, span: CallSpan, logical: retries.LogicalCall | None) -> None:
+    def __init__(self, exchange: Exchange, span: CallSpan | Part, logical: retries.LogicalCall | None) -> None:
         self._exchange = exchange
         self._span = span
         self._logical = logical
         self.done = False
         self.sending = False
         self.feed = exchange.feed
+        if isinstance(span, Part):
+            span.settle = self.abandon
 
     @classmethod
     def start(cls, recorder: Recorder, exchange: Exchange) -> Observation:

@@ -8,12 +8,14 @@ over, and when the loop gives up, it ends with the last error.
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from contextlib import suppress
 from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from llmtrace_otel.telemetry.spans import CallSpan
+    from llmtrace_otel.telemetry.within import Part
     from llmtrace_otel.wire.call import Call
 
 SDKS = (
@@ -30,13 +32,14 @@ SDKS = (
 class LogicalCall:
     """One run of an SDK's request loop."""
 
-    __slots__ = ("_held", "_over")
+    __slots__ = ("_held", "_is_same", "_over")
 
-    def __init__(self) -> None:
-        self._held: CallSpan | None = None
+    def __init__(self, is_same: Callable[[Call, Call], bool] | None = None) -> None:
+        self._is_same = is_same or _is_same
+        self._held: CallSpan | Part | None = None
         self._over = False
 
-    def hold(self, span: CallSpan) -> bool:
+    def hold(self, span: CallSpan | Part) -> bool:
         """Keeps the span of a failed attempt for the next one; refuses when the loop is over."""
         if self._over:
             return False
@@ -44,10 +47,10 @@ class LogicalCall:
         self._held = span
         return True
 
-    def take(self, call: Call) -> CallSpan | None:
+    def take(self, call: Call) -> CallSpan | Part | None:
         """The span of the failed attempt that `call` repeats, if it does."""
         held = self._held
-        if held is None or not _is_same(held.call, call):
+        if held is None or not self._is_same(held.call, call):
             return None
         self._held = None
         return held

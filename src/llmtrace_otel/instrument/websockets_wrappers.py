@@ -17,6 +17,7 @@ from llmtrace_otel.instrument.websockets import Library
 from llmtrace_otel.instrument.wrapping import Recording
 from llmtrace_otel.telemetry import content
 from llmtrace_otel.telemetry.spans import CallSpan, Recorder
+from llmtrace_otel.telemetry.within import Part
 from llmtrace_otel.wire.call import Call
 from llmtrace_otel.wire.realtime import Conversation
 
@@ -56,7 +57,7 @@ class _TurnSpans:
     def __init__(self, recorder: Recorder, layer: str) -> None:
         self._recorder = recorder
         self._layer = layer
-        self.open: dict[int, CallSpan] = {}
+        self.open: dict[int, CallSpan | Part] = {}
 
     def start(self, call: Call) -> None:
         call.layer = self._layer

@@ -18,6 +18,7 @@ from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 
 from llmtrace_otel.instrument.lazy import Wrappers
 from llmtrace_otel.instrument.observation import Observation
+from llmtrace_otel.telemetry.owner import frame_of, owner_of, sending_context
 from llmtrace_otel.telemetry.spans import Recorder
 from llmtrace_otel.wire.exchange import Exchange
 from llmtrace_otel.wire.providers import DEFAULT, Providers
@@ -63,7 +64,7 @@ class Requests(Recording, ABC):
 
     def may_be_call(self, method: str, host: str, path: str) -> bool:
         """Whether a request is worth a closer look: the cheap question that most requests fail."""
-        return self.providers.may_match(method, host, path) and not _is_sending() and is_instrumentation_enabled()
+        return self.providers.may_match(method, host, path) and not _is_sending() and _is_wanted()
 
 
 def observed(
@@ -117,6 +118,16 @@ def observed_async(
 _sending: ContextVar[Observation | None] = ContextVar("llmtrace_sending", default=None)
 """The call that is being sent here: what its transport sends for it is no call of its own."""
 
+
+def _is_wanted() -> bool:
+    """Whether calls are recorded here. Who suppresses what is below may still own a span that lacks what we know."""
+    return (
+        is_instrumentation_enabled()
+        or frame_of(context.get_current()) is not None
+        or owner_of(trace.get_current_span()) is not None
+    )
+
+
 _Tokens: TypeAlias = tuple[Observation, Token[context.Context], Token[Observation | None]]
 
 
@@ -127,7 +138,8 @@ def _is_sending() -> bool:
 
 def _enter(observation: Observation) -> _Tokens:
     observation.sending = True
-    return observation, context.attach(trace.set_span_in_context(observation.span)), _sending.set(observation)
+    sending = sending_context(context.get_current(), observation.span)
+    return observation, context.attach(sending), _sending.set(observation)
 
 
 def _leave(tokens: _Tokens) -> None:

@@ -45,6 +45,12 @@ class Row(NamedTuple):
         return label(self.span)
 
     @property
+    def below(self) -> str:
+        """The branches on lines between this row and the next one."""
+        branch = self.branches[-len("├─ ") :]
+        return self.branches[: -len(branch) or None] + BELOW[branch] + ("│" if self.nodes[0].children else " ")
+
+    @property
     def notes(self) -> list[str]:
         """What is unusual about it."""
         return notes(self.nodes[0]) if len(self.nodes) == 1 else [f"×{len(self.nodes)}", *notes(self.nodes[0])]

@@ -57,6 +57,14 @@ def money(usd: float | None) -> str:
     return f"${whole}.{fraction.rstrip('0').ljust(2, '0')}"
 
 
+def size(count: int) -> str:
+    """Bytes: `850 B`, `12.3 kB`, `4.0 MB`."""
+    if count < 1000:
+        return f"{count} B"
+    number, unit = (count / 1e3, "kB") if count < 999_950 else (count / 1e6, "MB")
+    return f"{number:.1f} {unit}"
+
+
 def seconds(duration: float | None) -> str:
     """`45ms`, `8.4s`, `2m05s`, `1h02m`; `–` if absent."""
     if duration is None:

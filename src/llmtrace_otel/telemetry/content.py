@@ -4,7 +4,8 @@ Content is off unless `OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT` says 
 `SPAN_AND_EVENT`, in any case; `true`, which older instrumentations used, means `SPAN_ONLY`. One redaction function, set
 by `set_redaction` or named by `LLMTRACE_REDACT=module:function`, sees every string of content, and every error
 message, before anything is exported. Where it fails, the content is left out rather than sent unredacted.
-`LLMTRACE_CONTENT_MAX_BYTES` limits what is left, per attribute.
+`LLMTRACE_CONTENT_MAX_BYTES` limits what is left, per attribute. With `LLMTRACE_CONTENT=delta` a span refers to the
+messages of earlier ones instead of repeating them: see `delta`.
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ import importlib
 import json
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import Enum
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
+from llmtrace_otel.telemetry import semconv
 from llmtrace_otel.telemetry.shorten import STRUCTURE, Shortened, note, shortened
 from llmtrace_otel.wire.call import Message
 
@@ -30,6 +32,7 @@ Redaction = Callable[[str], str]
 MODE_VARIABLE = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 REDACTION_VARIABLE = "LLMTRACE_REDACT"
 LIMIT_VARIABLE = "LLMTRACE_CONTENT_MAX_BYTES"
+EXTENT_VARIABLE = "LLMTRACE_CONTENT"
 WITHHELD = "[withheld: the redaction function failed]"
 
 
@@ -62,6 +65,7 @@ def refresh() -> None:
     """Forgets what the environment said, so that it is asked again."""
     mode.cache_clear()
     limit.cache_clear()
+    as_delta.cache_clear()
     _named_redaction.cache_clear()
     _say_once.cache_clear()
 
@@ -76,6 +80,15 @@ def limit() -> int | None:
         return int(asked)
     _log.warning("llmtrace: %s=%s is no number of bytes, such as 65536; content is not limited", LIMIT_VARIABLE, asked)
     return None
+
+
+@cache
+def as_delta() -> bool:
+    """Whether messages that an earlier span of the conversation has are left out. Says nothing about `mode`."""
+    asked = os.environ.get(EXTENT_VARIABLE, "").strip()
+    if asked.lower() not in ("", "full", "delta"):
+        _log.warning("llmtrace: %s=%s is neither full nor delta; content is recorded in full", EXTENT_VARIABLE, asked)
+    return asked.lower() == "delta"
 
 
 def on_spans() -> bool:
@@ -117,6 +130,10 @@ def _named_redaction() -> Redaction | None:
     return found
 
 
+def _wanted_redaction() -> Redaction | None:
+    return _redaction or _named_redaction()
+
+
 def _withhold(_: str) -> str:
     return WITHHELD
 
@@ -129,7 +146,7 @@ def _say_once(name: str, failure: str) -> None:
 
 def redacted(value: Any) -> Any:
     """`value` with every string in it redacted; keys stay. Never raises."""
-    redaction = _redaction or _named_redaction()
+    redaction = _wanted_redaction()
     if redaction is None:
         return value
     try:
@@ -142,6 +159,8 @@ def redacted(value: Any) -> Any:
 
 def redacted_messages(messages: list[Message]) -> Any:
     """Messages, or parts of one, with the content redacted and the structure as it is. Never raises."""
+    if _wanted_redaction() is None:
+        return messages
     return [
         {
             key: value
@@ -178,6 +197,51 @@ def limited(value: Any) -> Shortened:
         return Shortened([], len(value)) if isinstance(value, list) else Shortened(note(size, "bytes"))
 
 
+class Exported(NamedTuple):
+    """One attribute's content as it may leave."""
+
+    value: Any
+    omitted: int = 0
+    """How many items the limit has left out."""
+    json: bytes | None = None
+    """The value as JSON, where that was made on the way."""
+
+    def to_json(self) -> str:
+        return encoded(self.value) if self.json is None else self.json.decode()
+
+
+Recorded = dict[str, Exported | int | str]
+"""Attribute → what it holds: content, or what there is to say about it."""
+
+
+def recorded(given: dict[str, list[Message]], known: Mapping[str, bytes] | None = None) -> Recorded:
+    """Attributes' messages as they may leave: redacted, and cut to the limit. Never raises.
+
+    Args:
+        given: Messages by the name of their attribute.
+        known: Their JSON, where it has been made already.
+    """
+    json_of = known or {}
+    found = {name: _exported(messages, json_of.get(name)) for name, messages in given.items()}
+    left_out = {name: content.omitted for name, content in found.items()}
+    counts = {
+        semconv.CONTENT_OMITTED_MESSAGES: left_out.pop(semconv.INPUT_MESSAGES, 0),
+        semconv.CONTENT_OMITTED_ITEMS: sum(left_out.values()),
+    }
+    return {**found, **{name: count for name, count in counts.items() if count}}
+
+
+def _exported(messages: list[Message], known: bytes | None) -> Exported:
+    if known is not None and _wanted_redaction() is None and _fits(known):
+        return Exported(messages, 0, known)
+    return Exported(*limited(redacted_messages(messages)))
+
+
+def _fits(known: bytes) -> bool:
+    most = limit()
+    return most is None or len(known) <= most
+
+
 def to_json(value: Any) -> str:
     """`value`, redacted and limited, as compact JSON; what JSON cannot hold becomes its `str`. Never raises."""
     return encoded(limited(redacted(value)).value)
@@ -185,10 +249,19 @@ def to_json(value: Any) -> str:
 
 def encoded(value: Any) -> str:
     """`value` as compact JSON, as it is. Never raises."""
+    return json_bytes(value).decode()
+
+
+def json_bytes(value: Any) -> bytes:
+    """`value` as compact JSON in UTF-8, as it is. Never raises."""
     try:
-        return msgspec.json.encode(value, enc_hook=str).decode()
+        return msgspec.json.encode(value, enc_hook=str)
     except Exception:  # lone surrogates, exotic keys
-        try:
-            return json.dumps(value, default=str, skipkeys=True)
-        except Exception as error:
-            return json.dumps(f"[not serialisable: {type(error).__name__}]")
+        return _spelled_out(value).encode()
+
+
+def _spelled_out(value: Any) -> str:
+    try:
+        return json.dumps(value, default=str, skipkeys=True)
+    except Exception as error:
+        return json.dumps(f"[not serialisable: {type(error).__name__}]")

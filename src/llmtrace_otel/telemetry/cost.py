@@ -1,9 +1,9 @@
 """What a call cost in USD, and where that number comes from.
 
-The first of these that knows:
+An answer from a cache costs nothing. Else the first of these that knows:
 
 1. the provider's answer states it: actual;
-2. a gateway on the way computed it (LiteLLM's `x-litellm-response-cost`): estimated;
+2. a library or a gateway on the way computed it (LiteLLM, or its `x-litellm-response-cost`): estimated;
 3. the user's own prices have the model (`LLMTRACE_PRICES`): estimated;
 4. the host belongs to a subscription, which charges by the month: included, without an amount. What the same tokens
    would cost elsewhere is no cost of this call, so list prices are not asked; a user who wants a shadow price says so
@@ -47,8 +47,13 @@ _INCLUDED = Cost(None, INCLUDED)
 
 def cost_of(call: Call) -> Cost | None:
     """The cost of an ended call; `None` when there is nothing to charge for. Waits for the prices to be loaded."""
+    library = call.library
+    if library is not None and library.cache_hit:
+        return Cost(0.0, ACTUAL, library.cost_source)
     if call.stated_cost is not None:
         return Cost(call.stated_cost, ACTUAL, "provider_response")
+    if library is not None and library.cost:
+        return Cost(library.cost, ESTIMATED, library.cost_source)
     usage = call.usage
     if usage is None and not _should_have_cost(call):
         return None

@@ -10,7 +10,7 @@ _log = logging.getLogger("llmtrace_otel")
 PENDING = ("queued", "in_progress")
 """A background response has no usage before it is fetched."""
 _MOST = 1_000
-_said: set[tuple[str | None, str]] = set()
+_said: set[tuple[str, str]] = set()
 
 
 def usage_is_missing(call: Call) -> bool:
@@ -43,6 +43,7 @@ def warn(call: Call) -> None:
 
 
 def _once(call: Call, kind: str, message: str) -> None:
-    if (call.server_address, kind) not in _said and len(_said) < _MOST:
-        _said.add((call.server_address, kind))
-        _log.warning("llmtrace: " + message, call.server_address)
+    source = call.server_address or call.provider
+    if (source, kind) not in _said and len(_said) < _MOST:
+        _said.add((source, kind))
+        _log.warning("llmtrace: " + message, source)

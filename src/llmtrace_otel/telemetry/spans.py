@@ -14,13 +14,15 @@ from typing import Any
 
 from opentelemetry import trace
 from opentelemetry._logs import LoggerProvider, LogRecord, SeverityNumber, get_logger
+from opentelemetry.context import get_current
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, TracerProvider
 
-from llmtrace_otel.telemetry import content, cost, doubts, semconv
+from llmtrace_otel.telemetry import content, cost, delta, doubts, semconv
 from llmtrace_otel.telemetry.metrics import CallMetrics
-from llmtrace_otel.telemetry.owner import owner_of
-from llmtrace_otel.wire.call import Call
+from llmtrace_otel.telemetry.owner import frame_of, owner_of, speaks_openinference
+from llmtrace_otel.telemetry.within import Part
+from llmtrace_otel.wire.call import Call, Library
 
 _log = logging.getLogger("llmtrace_otel")
 
@@ -63,6 +65,24 @@ RESPONSE: dict[str, str] = {
 }
 """What an answer tells. Set when the call has ended."""
 
+LIBRARY_REQUEST: dict[str, str] = {
+    semconv.SESSION_ID: "session_id",
+    semconv.AGENT_TYPE: "agent_type",
+    semconv.AGENT_PARENT_SESSION: "parent_session",
+    semconv.TASK_ID: "task_id",
+    semconv.TURN_COUNT: "turn_count",
+    semconv.ORIGINAL_MODEL: "original_model",
+}
+"""What a library between the program and the wire was told with the request."""
+
+LIBRARY_RESPONSE: dict[str, str] = {
+    semconv.ORIGINAL_MODEL: "original_model",
+    semconv.CACHE_HIT: "cache_hit",
+    semconv.COST_SAVED_USD: "saved_cost",
+    semconv.USAGE_ESTIMATED: "usage_estimated",
+}
+"""What it knows of the answer."""
+
 USAGE: dict[str, str] = {
     semconv.USAGE_INPUT: "input",
     semconv.USAGE_OUTPUT: "output",
@@ -94,23 +114,33 @@ def _reader(table: dict[str, str]) -> Callable[[Any], dict[str, Any]]:
     return reader
 
 
-starting_attributes = _reader(REQUEST)
-"""All that a call's span is created with."""
+_request = _reader(REQUEST)
+_library_request = _reader(LIBRARY_REQUEST)
+_library_response = _reader(LIBRARY_RESPONSE)
 
 _response = _reader(RESPONSE)
 _response_with_usage = _reader(RESPONSE | {name: f"usage.{field}" for name, field in USAGE.items()})
 _content = _reader(CONTENT)
 
 
+def starting_attributes(call: Call) -> dict[str, Any]:
+    """All that a call's span is created with."""
+    attributes = _request(call)
+    if call.library is not None:
+        attributes |= _library_request(call.library)
+    return attributes
+
+
 class CallSpan:
     """The span of one call, from its start to its end."""
 
-    __slots__ = ("_recorder", "call", "ended", "owned", "provider", "span")
+    __slots__ = ("_recorder", "call", "ended", "model", "owned", "provider", "span")
 
     def __init__(self, recorder: Recorder, call: Call, span: Span, *, owned: bool) -> None:
         self._recorder = recorder
         self.call = call
         self.provider = call.provider
+        self.model = call.request_model
         self.span = span
         self.owned = owned
         """Whether the span is ours; otherwise we only add to it and never end it."""
@@ -142,16 +172,21 @@ class Recorder:
         self._metrics = CallMetrics(meter_provider)
         self._logger_provider = logger_provider
 
-    def start(self, call: Call) -> CallSpan:
-        """Starts the call's span, or finds the one that another instrumentation has already started for it."""
+    def start(self, call: Call) -> CallSpan | Part:
+        """Starts the call's span, or finds the one that has already been started for it above."""
         call.start_ns = time_ns()
+        frame = frame_of(get_current())
+        return self.start_call(call) if frame is None else frame.part(call)
+
+    def start_call(self, call: Call) -> CallSpan:
+        """Starts the span of a call that is no part of one of ours."""
+        call.start_ns = call.start_ns or time_ns()
         owner = owner_of(trace.get_current_span())
         if owner is not None:
             cost.load()
             return CallSpan(self, call, owner, owned=False)
-        name = f"{call.operation} {call.request_model}" if call.request_model else call.operation
         span = self._tracer.start_span(
-            name, kind=SpanKind.CLIENT, attributes=starting_attributes(call), start_time=call.start_ns
+            name_of(call), kind=SpanKind.CLIENT, attributes=starting_attributes(call), start_time=call.start_ns
         )
         if span.is_recording():
             cost.load()
@@ -161,27 +196,36 @@ class Recorder:
         """Writes the span's last attributes, the metrics and the event."""
         call, span = call_span.call, call_span.span
         call.end_ns = call.end_ns or time_ns()
+        recorded: content.Recorded | None = None
         if span.is_recording():
             attributes = ending_attributes(call)
             if call.provider != call_span.provider:  # the answer told more than the host did
                 attributes[semconv.PROVIDER] = call.provider
+            if call.library is not None:
+                attributes |= self._seen_below(call_span)
             if content.on_spans():
-                attributes |= _content_as_json(call)
-            span.set_attributes(
-                attributes if call_span.owned else _lacking(span, {**starting_attributes(call), **attributes})
-            )
+                recorded = _recorded_content(call, span)
+                attributes |= _content_as_json(recorded)
+            span.set_attributes(attributes if call_span.owned else _lacking(span, call, attributes))
             if call_span.owned and call.error_type is not None:
                 message = content.redacted(call.error_message) if call.error_message else None
                 span.set_status(Status(StatusCode.ERROR, message))
         self._metrics.record(call, (call.end_ns - call.start_ns) / 1e9)
         if content.on_events():
-            self._emit_event(call, span)
+            self._emit_event(call, span, recorded)
         if call_span.owned:
             span.end(call.end_ns)
         doubts.warn(call)
 
-    def _emit_event(self, call: Call, span: Span) -> None:
-        attributes = {**starting_attributes(call), **ending_attributes(call), **_recorded_content(call)}
+    def _seen_below(self, call_span: CallSpan) -> dict[str, Any]:
+        """What only the requests within the call have told of it, since its span was started."""
+        if call_span.owned and call_span.call.request_model != call_span.model:
+            call_span.span.update_name(name_of(call_span.call))
+        return starting_attributes(call_span.call)
+
+    def _emit_event(self, call: Call, span: Span, recorded: content.Recorded | None) -> None:
+        said = _content_as_it_is(_recorded_content(call, span) if recorded is None else recorded)
+        attributes = {**starting_attributes(call), **ending_attributes(call), **said}
         record = LogRecord(
             timestamp=call.end_ns,
             context=trace.set_span_in_context(span),
@@ -192,21 +236,28 @@ class Recorder:
         get_logger(semconv.SCOPE, semconv.VERSION, self._logger_provider, semconv.SCHEMA_URL).emit(record)
 
 
-def _recorded_content(call: Call) -> dict[str, Any]:
-    """The call's messages as they may leave: redacted, and cut to the limit."""
-    found: dict[str, Any] = {}
-    omitted = 0
-    for name, messages in _content(call).items():
-        found[name], left_out = content.limited(content.redacted_messages(messages))
-        omitted += left_out
-    if omitted:
-        found[semconv.CONTENT_OMITTED_MESSAGES] = omitted
-    return found
+def name_of(call: Call) -> str:
+    """The name of a call's span."""
+    return f"{call.operation} {call.request_model}" if call.request_model else call.operation
 
 
-def _content_as_json(call: Call) -> dict[str, Any]:
-    recorded = _recorded_content(call)
-    return {name: value if isinstance(value, int) else content.encoded(value) for name, value in recorded.items()}
+def _recorded_content(call: Call, span: Span) -> content.Recorded:
+    """The call's messages as they may leave: redacted, cut to the limit and, if so asked, without what was said before.
+
+    A span that has content of somebody else's already is given the whole: half of each would be neither.
+    """
+    given = _content(call)
+    if content.as_delta() and not given.keys() & (getattr(span, "attributes", None) or {}).keys():
+        return delta.recorded(given, span)
+    return content.recorded(given)
+
+
+def _content_as_json(recorded: content.Recorded) -> dict[str, Any]:
+    return {name: found.to_json() if isinstance(found, content.Exported) else found for name, found in recorded.items()}
+
+
+def _content_as_it_is(recorded: content.Recorded) -> dict[str, Any]:
+    return {name: found.value if isinstance(found, content.Exported) else found for name, found in recorded.items()}
 
 
 def ending_attributes(call: Call) -> dict[str, Any]:
@@ -222,7 +273,16 @@ def ending_attributes(call: Call) -> dict[str, Any]:
         attributes[semconv.ATTEMPTS] = call.attempts
     _add_doubts(call, attributes)
     _add_cost(call, attributes)
+    if call.library is not None:
+        _add_library(call.library, attributes)
     return attributes
+
+
+def _add_library(library: Library, attributes: dict[str, Any]) -> None:
+    attributes |= _library_response(library)
+    if attributes.get(semconv.COST_SOURCE) == library.cost_source:
+        for name, usd in (library.cost_breakdown or {}).items():
+            attributes[semconv.COST_BREAKDOWN + name] = usd
 
 
 def _add_openai(call: Call, attributes: dict[str, Any]) -> None:
@@ -258,7 +318,9 @@ def _add_cost(call: Call, attributes: dict[str, Any]) -> None:
         attributes[semconv.COST_PRICING_VERSION] = version_of_prices
 
 
-def _lacking(span: Span, attributes: dict[str, Any]) -> dict[str, Any]:
-    """Those of `attributes` that a span of somebody else's does not have: the outer one wins, we fill the gaps."""
+def _lacking(span: Span, call: Call, attributes: dict[str, Any]) -> dict[str, Any]:
+    """What a span of somebody else's does not have of a call: the outer one wins, we fill the gaps."""
     present = getattr(span, "attributes", None) or {}
-    return {name: value for name, value in attributes.items() if name not in present}
+    if speaks_openinference(span):  # which states the tokens by other names
+        present = {*present, *USAGE}
+    return {name: value for name, value in {**starting_attributes(call), **attributes}.items() if name not in present}

@@ -38,6 +38,29 @@ class Besides(Struct):
     """`None` for the model that answered."""
 
 
+class Library(Struct):
+    """What a library that makes the request for the program knows of a call, and the wire does not."""
+
+    session_id: str | None = None
+    agent_type: str | None = None
+    parent_session: str | None = None
+    task_id: str | None = None
+    turn_count: int | None = None
+    original_model: str | None = None
+    """The model that the program asked for, where the library sent the request to another."""
+    cache_hit: bool | None = None
+    """Whether the library answered from a cache of its own, so that nothing was sent or spent."""
+    cost: float | None = None
+    """USD, as the library computes it."""
+    cost_source: str | None = None
+    cost_breakdown: dict[str, float] | None = None
+    """USD: what the cost is made of, by name."""
+    saved_cost: float | None = None
+    """USD that a cached answer saved."""
+    usage_estimated: bool | None = None
+    """Whether the library counted the tokens itself, because the provider did not state them."""
+
+
 class Call(Struct):
     """One logical LLM call, from the request to the end of the answer."""
 
@@ -86,6 +109,8 @@ class Call(Struct):
     """USD, as a gateway between us and the provider computes it."""
     error_type: str | None = None
     error_message: str | None = None
+
+    library: Library | None = None
 
     start_ns: int = 0
     """Nanoseconds since the epoch, like `first_chunk_ns` and `end_ns`."""

@@ -1,0 +1,163 @@
+"""A call that is recorded above the request: what the requests sent within it show becomes part of the one span.
+
+A library such as LiteLLM makes the span. The requests that it sends are read like any other, and what they show is
+merged into its call when that ends: the tokens that the provider stated, the server, ids that the library replaces.
+
+    frame = Frame(call_span)            # the library's call has started
+    part = frame.part(call)             # a request of it has; its end changes nothing by itself
+    frame.merge()                       # the library's call is over: its call now has what was seen
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from opentelemetry.trace import Span
+
+from llmtrace_otel.wire.call import Call, Usage
+
+if TYPE_CHECKING:
+    from llmtrace_otel.telemetry.spans import CallSpan
+
+_TRUER = ("request_model", "response_id", "response_model", "response_status")
+"""What the request and its answer know better: libraries rename models and make up ids."""
+_GAPS = (
+    "server_address",
+    "server_port",
+    "url_path",
+    "api_type",
+    "choice_count",
+    "seed",
+    "top_k",
+    "top_p",
+    "temperature",
+    "max_tokens",
+    "frequency_penalty",
+    "presence_penalty",
+    "stop_sequences",
+    "reasoning_level",
+    "previous_response_id",
+    "stream_cursor",
+    "conversation_id",
+    "output_type",
+    "encoding_formats",
+    "dimensions",
+    "request_service_tier",
+    "http_status",
+    "finish_reasons",
+    "service_tier",
+    "system_fingerprint",
+    "stated_cost",
+    "gateway_cost",
+    "first_chunk_ns",
+    "unreadable",
+    "keys_seen",
+    "input_messages",
+    "output_messages",
+    "system_instructions",
+    "tool_definitions",
+)
+"""What they add where the library's call says nothing. Its error is its own: what failed may have been tried again."""
+
+
+class Part:
+    """One request within a recorded call, and the attempts that repeat it. It looks like the span of a call."""
+
+    __slots__ = ("_frame", "call", "settle")
+
+    settle: Callable[[], None] | None
+    """Ends what is still being read of it."""
+
+    def __init__(self, frame: Frame, call: Call) -> None:
+        self._frame = frame
+        self.call = call
+        self.settle = None
+
+    @property
+    def span(self) -> Span:
+        return self._frame.span
+
+    def end(self) -> None:
+        """The request is over."""
+        self.settle = None
+
+
+class Frame:
+    """A call that is recorded above its requests."""
+
+    __slots__ = ("_call_span", "_parts", "sending")
+
+    def __init__(self, call_span: CallSpan) -> None:
+        self._call_span = call_span
+        self._parts: list[Part] = []
+        self.sending = False
+        """Whether requests that start now are its own: a task or thread that it started may outlive it."""
+
+    @property
+    def span(self) -> Span:
+        return self._call_span.span
+
+    def part(self, call: Call) -> Part:
+        """A request of this call starts."""
+        part = Part(self, call)
+        self._parts.append(part)
+        return part
+
+    @property
+    def answers(self) -> int:
+        """How many of its requests were answered with a count of tokens."""
+        return sum(part.call.usage is not None for part in self._parts)
+
+    @property
+    def complete_without_usage(self) -> bool:
+        """Whether its last request was answered whole, and without a count of tokens."""
+        last = self._parts[-1].call if self._parts else None
+        return last is not None and last.complete and last.usage is None
+
+    def merge(self) -> None:
+        """Puts what the requests showed so far into the call."""
+        for part in self._parts:
+            if part.settle is not None:
+                part.settle()
+        seen = [part.call for part in self._parts]
+        if seen:
+            merge(self._call_span.call, seen)
+
+
+def merge(call: Call, seen: list[Call]) -> None:
+    """Adds to `call` what the calls seen within it know. The last one is its answer; each one's tokens were used."""
+    answer = seen[-1]
+    for field in _TRUER:
+        if (value := getattr(answer, field)) is not None:
+            setattr(call, field, value)
+    add_gaps(call, answer)
+    call.attempts = sum(one.attempts for one in seen)
+    call.complete = call.complete or answer.complete
+    if (used := answer.usage) is not None:
+        call.usage = used
+    _add_earlier(call, seen[:-1])
+
+
+def add_gaps(call: Call, other: Call) -> None:
+    """Fills what `call` lacks from another reading of it."""
+    for field in _GAPS:
+        if getattr(call, field) is None:
+            setattr(call, field, getattr(other, field))
+
+
+def _add_earlier(call: Call, earlier: Iterable[Call]) -> None:
+    """Counts what answers before the last one used: one call of a library's may be several of the model's."""
+    for one in earlier:
+        if one.usage is None:
+            continue
+        call.usage = one.usage if call.usage is None else sum_of(call.usage, one.usage)
+
+
+def sum_of(one: Usage, other: Usage) -> Usage:
+    """Both counts together; a number that only one of them states is that one's."""
+    added = Usage()
+    for field in Usage.__struct_fields__:
+        counts = [count for usage in (one, other) if (count := getattr(usage, field)) is not None]
+        setattr(added, field, sum(counts) if counts else None)
+    return added
