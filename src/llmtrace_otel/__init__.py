@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from llmtrace_otel.attribution.api import agent, session, tool, workflow
     from llmtrace_otel.instrument.botocore import BotocoreInstrumentor
     from llmtrace_otel.instrument.httpx import HTTPXInstrumentor
+    from llmtrace_otel.instrument.litellm import LiteLLMInstrumentor
+    from llmtrace_otel.instrument.litellm_callback import LLMTraceCallback
     from llmtrace_otel.instrument.threads import ThreadsInstrumentor
     from llmtrace_otel.instrument.websockets import WebSocketsInstrumentor
     from llmtrace_otel.telemetry.content import set_redaction
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 __all__ = [
     "BotocoreInstrumentor",
     "HTTPXInstrumentor",
+    "LLMTraceCallback",
+    "LiteLLMInstrumentor",
     "ThreadsInstrumentor",
     "WebSocketsInstrumentor",
     "agent",
@@ -38,6 +42,8 @@ __all__ = [
 _HOMES = {
     "BotocoreInstrumentor": "instrument.botocore",
     "HTTPXInstrumentor": "instrument.httpx",
+    "LLMTraceCallback": "instrument.litellm_callback",
+    "LiteLLMInstrumentor": "instrument.litellm",
     "ThreadsInstrumentor": "instrument.threads",
     "WebSocketsInstrumentor": "instrument.websockets",
     "agent": "attribution.api",

@@ -14,14 +14,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from llmtrace_otel.instrument import retries
+from llmtrace_otel.instrument import peers, retries
 from llmtrace_otel.instrument.lazy import LazyInstrumentor, Wrappers
 
 
 class HTTPXInstrumentor(LazyInstrumentor):
     """Traces LLM calls made through httpx and httpx2; see `LazyInstrumentor` for the options."""
 
-    modules = ("httpx", "httpx2", *retries.SDKS)
+    modules = ("httpx", "httpx2", *dict.fromkeys((*retries.SDKS, *peers.HTTP_MODULES)))
 
     def make_wrappers(self, options: Mapping[str, Any]) -> Wrappers:
         from llmtrace_otel.instrument.httpx_wrappers import HTTPXWrappers

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from types import ModuleType
 from typing import Any
 
-from llmtrace_otel.instrument import left_streams, retries
+from llmtrace_otel.instrument import left_streams, peers, retries
 from llmtrace_otel.instrument.lazy import Wrappers
 from llmtrace_otel.instrument.observation import Observation
 from llmtrace_otel.instrument.wrapping import Requests, observed, observed_async
@@ -26,11 +26,13 @@ class HTTPXWrappers(Wrappers):
         self._requests = HTTPXRequests(self)
 
     def wrap(self, module: ModuleType) -> None:
-        """Wraps the request loop of an SDK, or the clients of `httpx` or `httpx2`."""
+        """Wraps the clients of `httpx` or `httpx2`, the request loop of an SDK, what else counts calls."""
+        if module.__name__ in peers.HTTP_MODULES:
+            peers.wrap(module, self)
         if module.__name__ in retries.SDKS:
             self.replace(module.SyncAPIClient, "request", retries.one_call)
             self.replace(module.AsyncAPIClient, "request", retries.one_call_async)
-        else:
+        elif module.__name__ not in peers.HTTP_MODULES:
             self._wrap_library(module)
 
     def _wrap_library(self, module: ModuleType) -> None:

@@ -1,0 +1,506 @@
+"""The wrappers around LiteLLM, loaded when the program loads it; see `litellm.py`."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import logging
+import sys
+import weakref
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from time import time_ns
+from types import AsyncGeneratorType, GeneratorType, ModuleType, TracebackType
+from typing import Any
+
+from opentelemetry import context
+from opentelemetry.instrumentation.utils import is_instrumentation_enabled
+
+from llmtrace_otel.instrument import left_streams, peers
+from llmtrace_otel.instrument.lazy import Wrappers
+from llmtrace_otel.instrument.litellm_calls import (
+    CHAT,
+    EMBEDDING,
+    IMAGE,
+    MESSAGES,
+    RESPONSES,
+    TEXT,
+    Operation,
+    Outcome,
+    begin,
+    finish,
+)
+from llmtrace_otel.instrument.retries import LogicalCall
+from llmtrace_otel.instrument.wrapping import Recording
+from llmtrace_otel.telemetry import content
+from llmtrace_otel.telemetry.owner import framed
+from llmtrace_otel.telemetry.spans import CallSpan
+from llmtrace_otel.telemetry.within import Frame
+from llmtrace_otel.wire.call import Call
+from llmtrace_otel.wire.exchange import type_name
+
+_log = logging.getLogger("llmtrace_otel")
+
+FUNCTIONS: dict[str, Operation] = {
+    "completion": CHAT,
+    "acompletion": CHAT,
+    "completion_with_retries": CHAT,
+    "acompletion_with_retries": CHAT,
+    "text_completion": TEXT,
+    "atext_completion": TEXT,
+    "responses": RESPONSES,
+    "aresponses": RESPONSES,
+    "responses_with_retries": RESPONSES,
+    "aresponses_with_retries": RESPONSES,
+    "embedding": EMBEDDING,
+    "aembedding": EMBEDDING,
+    "anthropic_messages": MESSAGES,
+    "anthropic_messages_handler": MESSAGES,
+    "image_generation": IMAGE,
+    "aimage_generation": IMAGE,
+}
+"""LiteLLM's public functions that are one call of a model each."""
+_ANTHROPIC = {"create": MESSAGES, "acreate": MESSAGES}
+_HOMES = {
+    "litellm": FUNCTIONS,
+    "litellm.main": FUNCTIONS,
+    "litellm.images.main": FUNCTIONS,
+    "litellm.anthropic_interface.messages": _ANTHROPIC,
+}
+_ROUTES = {"chat_completions": CHAT, "responses": RESPONSES, "embeddings": EMBEDDING, "messages": MESSAGES}
+"""The gate's routes that are such calls."""
+
+
+class LiteLLMWrappers(Wrappers):
+    """Wraps LiteLLM's public functions, the gate behind them, its router's attempts, its record of a call."""
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        super().__init__(options)
+        self.recording = Recording(self)
+        self.streams = _StreamWrappers(self)
+
+    def wrap(self, module: ModuleType) -> None:
+        """Wraps what LiteLLM has loaded by the time that it is imported."""
+        if module.__name__ in peers.MODULES:
+            peers.wrap(module, self)
+            return
+        for home, functions in _HOMES.items():
+            for name, operation in functions.items():
+                self._wrap_function(sys.modules.get(home), name, operation)
+        dispatch = getattr(sys.modules.get("litellm.rust_bridge.dispatch"), "PublicDispatch", None)
+        self._replace(dispatch, "run", lambda run: _gate(self, run))
+        self._replace(dispatch, "arun", lambda run: _gate_async(self, run))
+        record = getattr(sys.modules.get("litellm.litellm_core_utils.litellm_logging"), "Logging", None)
+        self._replace(record, "__init__", _kept)
+        for home, name in (("litellm.router", "Router"), ("litellm.router_python_core", "PythonCore")):
+            router = getattr(sys.modules.get(home), name, None)
+            self._replace(router, "async_function_with_fallbacks", _routed)
+
+    def _wrap_function(self, home: ModuleType | None, name: str, operation: Operation) -> None:
+        function = vars(home).get(name) if home is not None else None
+        if inspect.isfunction(function) and not any(function is wrapper for *_, wrapper in self._replaced):
+            observe = _observed_async if inspect.iscoroutinefunction(function) else _observed
+            self.replace(home, name, lambda original: observe(self, operation, original))
+
+    def _replace(self, owner: Any, name: str, wrap: Callable[[Any], Any]) -> None:
+        """Wraps what this release of LiteLLM has; another may have it elsewhere."""
+        if owner is not None and name in vars(owner):
+            self.replace(owner, name, wrap)
+
+    def begin(self, operation: Operation, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> _Observation | None:
+        """Starts observing a call, unless it is a part of one that is. Never raises."""
+        if self.retired or _is_running() or not is_instrumentation_enabled():
+            return None
+        try:
+            return _Observation(self, operation, _by_name(operation, args, kwargs))
+        except Exception:
+            _log.debug("llmtrace: a call of LiteLLM could not be observed", exc_info=True)
+            return None
+
+
+# One call
+
+
+_running: ContextVar[_Observation | None] = ContextVar("llmtrace_litellm", default=None)
+"""The call that runs here: what LiteLLM calls for it is a part of it."""
+_router: ContextVar[LogicalCall | None] = ContextVar("llmtrace_litellm_router", default=None)
+"""The router's call that runs here."""
+
+
+def _by_name(operation: Operation, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    return {**dict(zip(operation.positional, args, strict=False)), **kwargs}
+
+
+def _nothing() -> None:
+    return None
+
+
+def _is_running() -> bool:
+    running = _running.get()
+    return running is not None and running.frame.sending  # a task that was started meanwhile has it for good
+
+
+class _Observation:
+    """A call that runs, `with` which it is current, and what comes of it. Nothing here raises."""
+
+    def __init__(self, wrappers: LiteLLMWrappers, operation: Operation, given: Mapping[str, Any]) -> None:
+        self._wrappers = wrappers
+        self._operation = operation
+        self._given = {name: value for name, value in given.items() if name != "litellm_logging_obj"}
+        call = begin(operation, given, capture=content.mode() is not content.Mode.NO_CONTENT)
+        self._router = _router.get()
+        earlier = self._router.take(call) if self._router is not None else None
+        if isinstance(earlier, CallSpan):
+            call.start_ns = earlier.call.start_ns
+            attempts, earlier.call = earlier.call.attempts, call
+        else:
+            attempts = 0
+        self._span = earlier if isinstance(earlier, CallSpan) else wrappers.recording.recorder.start_call(call)
+        self._attempts_before = attempts
+        self.frame = Frame(self._span)
+        self._record: Callable[[], Any] = _nothing
+        if (record := given.get("litellm_logging_obj")) is not None:
+            self.keep(record)
+        self._last: Any = None
+        self.done = False
+        self.is_read = False
+        """Whether the next piece of its stream is just being read."""
+        self.dropped: weakref.ref[Any] | None = None
+        """Tells when nobody has the stream any more."""
+
+    def __enter__(self) -> _Observation:
+        peers.pass_by_openai_v2()
+        self.frame.sending = True
+        self._context = context.attach(framed(context.get_current(), self.frame))
+        self._token = _running.set(self)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.frame.sending = False
+        try:
+            _running.reset(self._token)
+        except ValueError:  # a coroutine that is closed from without its task
+            pass
+        else:
+            context.detach(self._context)
+        if error is not None and not isinstance(error, StopIteration | StopAsyncIteration):
+            self.fail(error)
+
+    def keep(self, record: Any) -> None:
+        """LiteLLM has started its record of the call: the first one counts."""
+        if self._record is _nothing:
+            self._record = lambda: record
+
+    def let_go(self) -> None:
+        """A stream is given back, which LiteLLM's record of the call holds: nothing here may hold either."""
+        if (record := self._record()) is not None:
+            self._record = weakref.ref(record)
+
+    def returned(self, answer: Any) -> Any:
+        """LiteLLM has answered: gives back the very answer, or the stream of it, which is then watched."""
+        try:
+            if inspect.isawaitable(answer):
+                return self._awaited(answer)
+            if hasattr(answer, "__next__") or hasattr(answer, "__anext__"):
+                return self._wrappers.streams.watch(answer, self)
+            self._end(Outcome(answer, record=self._record()), complete=True)
+        except Exception:
+            _log.debug("llmtrace: an answer of LiteLLM could not be read", exc_info=True)
+            self._span.end()
+        return answer
+
+    async def _awaited(self, answer: Awaitable[Any]) -> Any:
+        with self:
+            result = await answer
+        return self.returned(result)
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """A piece of a stream is asked for. LiteLLM may send the request only now, or close the stream."""
+        self.is_read = True
+        try:
+            if self._span.call.first_chunk_ns is None:
+                with self:
+                    yield
+            else:
+                yield
+        finally:
+            self.is_read = False
+
+    def chunk(self, chunk: Any) -> None:
+        """A piece of a stream has come."""
+        self._last = chunk
+        call = self._span.call
+        if call.first_chunk_ns is None:
+            call.first_chunk_ns = time_ns()
+
+    def end(self, stream: Any) -> None:
+        """A stream has come to its end."""
+        self._end(Outcome(stream=stream, last=self._last, record=self._record()), complete=True)
+
+    def leave(self, stream: Any) -> None:
+        """The reader has stopped before a stream's end; `None` for a stream that is no more."""
+        self._end(Outcome(stream=stream, last=self._last, abandoned=True, record=self._record()))
+
+    def abandon(self) -> None:
+        """The stream was dropped without a word."""
+        self.leave(None)
+
+    def fail(self, error: BaseException) -> None:
+        """The call broke; what only ends a task or a program is the caller's choice, and no error of the call."""
+        if not isinstance(error, Exception) or isinstance(error, asyncio.CancelledError):
+            self._end(Outcome(abandoned=True, record=self._record()))
+            return
+        call = self._span.call
+        if not self.done:
+            call.error_type, call.error_message = type_name(error), str(error) or None
+        self._end(Outcome(error=error, record=self._record()))
+
+    def _end(self, outcome: Outcome, *, complete: bool = False) -> None:
+        if self.done:
+            return
+        self.done = True
+        left_streams.forget(self)
+        call = self._span.call
+        try:
+            call.complete = complete
+            finish(self._operation, call, self._given, outcome, self.frame)
+            call.attempts += self._attempts_before
+        except Exception:
+            _log.debug("llmtrace: a call of LiteLLM could not be read", exc_info=True)
+        if call.error_type is not None and self._router is not None and self._router.hold(self._span):
+            return  # the router may try again
+        self._span.end()
+
+
+def _observed(wrappers: LiteLLMWrappers, operation: Operation, original: Any) -> Any:
+    """Wraps one of LiteLLM's functions."""
+
+    @functools.wraps(original)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        observation = wrappers.begin(operation, args, kwargs)
+        if observation is None:
+            return original(*args, **kwargs)
+        with observation:
+            answer = original(*args, **kwargs)
+        return observation.returned(answer)
+
+    return call
+
+
+def _observed_async(wrappers: LiteLLMWrappers, operation: Operation, original: Any) -> Any:
+    """Wraps one of LiteLLM's asynchronous functions."""
+
+    @functools.wraps(original)
+    async def call(*args: Any, **kwargs: Any) -> Any:
+        observation = wrappers.begin(operation, args, kwargs)
+        if observation is None:
+            return await original(*args, **kwargs)
+        with observation:
+            answer = await original(*args, **kwargs)
+        return observation.returned(answer)
+
+    return call
+
+
+def _gate(wrappers: LiteLLMWrappers, run: Any) -> Any:
+    """Wraps `PublicDispatch.run`, which functions that were imported before pass too."""
+
+    @functools.wraps(run)
+    def run_observed(gate: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], *more: Any, **options: Any) -> Any:
+        operation = _ROUTES.get(getattr(gate.route, "value", ""))
+        observation = wrappers.begin(operation, args, kwargs) if operation is not None else None
+        if observation is None:
+            return run(gate, args, kwargs, *more, **options)
+        with observation:
+            answer = run(gate, args, kwargs, *more, **options)
+        return observation.returned(answer)
+
+    return run_observed
+
+
+def _gate_async(wrappers: LiteLLMWrappers, run: Any) -> Any:
+    """Wraps `PublicDispatch.arun`."""
+
+    @functools.wraps(run)
+    async def run_observed(
+        gate: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], *more: Any, **options: Any
+    ) -> Any:
+        operation = _ROUTES.get(getattr(gate.route, "value", ""))
+        observation = wrappers.begin(operation, args, kwargs) if operation is not None else None
+        if observation is None:
+            return await run(gate, args, kwargs, *more, **options)
+        with observation:
+            answer = await run(gate, args, kwargs, *more, **options)
+        return observation.returned(answer)
+
+    return run_observed
+
+
+def _kept(init: Any) -> Any:
+    """Wraps the start of LiteLLM's record of a call, which holds what it costs: the running call keeps its first."""
+
+    @functools.wraps(init)
+    def start(record: Any, *args: Any, **kwargs: Any) -> None:
+        init(record, *args, **kwargs)
+        running = _running.get()
+        if running is not None and running.frame.sending:
+            running.keep(record)
+
+    return start
+
+
+def _is_same_model(one: Call, other: Call) -> bool:
+    return (one.operation, one.request_model) == (other.operation, other.request_model)
+
+
+def _routed(run: Any) -> Any:
+    """Wraps the router's loop of attempts, which may call itself for a fallback."""
+
+    @functools.wraps(run)
+    async def attempt(*args: Any, **kwargs: Any) -> Any:
+        if _router.get() is not None:
+            return await run(*args, **kwargs)
+        logical = LogicalCall(_is_same_model)
+        token = _router.set(logical)
+        try:
+            return await run(*args, **kwargs)
+        finally:
+            _router.reset(token)
+            logical.close()
+
+    return attempt
+
+
+# Streams
+
+
+class _StreamWrappers:
+    """Watches the streams that LiteLLM gives back: they stay the very objects, their classes' methods are wrapped."""
+
+    def __init__(self, wrappers: LiteLLMWrappers) -> None:
+        self._wrappers = wrappers
+
+    def watch(self, stream: Any, observation: _Observation) -> Any:
+        """Gives back the stream; of a generator, another one around it."""
+        observation.let_go()
+        left_streams.watch(observation)
+        if isinstance(stream, AsyncGeneratorType):
+            return _generated_async(stream, observation)
+        if isinstance(stream, GeneratorType):
+            return _generated(stream, observation)
+        for name, wrap in _METHODS.items():
+            for kind in type(stream).__mro__:
+                if name in vars(kind) and kind is not object:
+                    self._wrappers.replace(kind, name, wrap)
+        observation.dropped = weakref.ref(stream, lambda _: left_streams.end(observation))
+        vars(stream)["_llmtrace"] = observation
+        return stream
+
+
+def _watched(stream: Any) -> _Observation | None:
+    observation: _Observation | None = vars(stream).get("_llmtrace")
+    return None if observation is None or observation.done else observation
+
+
+def _next(original: Any) -> Any:
+    @functools.wraps(original)
+    def step(stream: Any) -> Any:
+        observation = _watched(stream)
+        if observation is None:
+            return original(stream)
+        try:
+            with observation.reading():
+                chunk = original(stream)
+        except StopIteration:
+            observation.end(stream)
+            raise
+        except BaseException as error:
+            observation.fail(error)
+            raise
+        observation.chunk(chunk)
+        return chunk
+
+    return step
+
+
+def _next_async(original: Any) -> Any:
+    @functools.wraps(original)
+    async def step(stream: Any) -> Any:
+        observation = _watched(stream)
+        if observation is None:
+            return await original(stream)
+        try:
+            with observation.reading():
+                chunk = await original(stream)
+        except StopAsyncIteration:
+            observation.end(stream)
+            raise
+        except BaseException as error:
+            observation.fail(error)
+            raise
+        observation.chunk(chunk)
+        return chunk
+
+    return step
+
+
+def _close(original: Any) -> Any:
+    @functools.wraps(original)
+    def close(stream: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return original(stream, *args, **kwargs)
+        finally:
+            observation = _watched(stream)
+            if observation is not None and not observation.is_read:
+                observation.leave(stream)
+
+    return close
+
+
+def _close_async(original: Any) -> Any:
+    @functools.wraps(original)
+    async def close(stream: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return await original(stream, *args, **kwargs)
+        finally:
+            observation = _watched(stream)
+            if observation is not None and not observation.is_read:
+                observation.leave(stream)
+
+    return close
+
+
+_METHODS = {"__next__": _next, "__anext__": _next_async, "close": _close, "aclose": _close_async}
+
+
+def _generated(stream: Iterator[Any], observation: _Observation) -> Iterator[Any]:
+    try:
+        for chunk in stream:
+            observation.chunk(chunk)
+            yield chunk
+    except GeneratorExit:
+        left_streams.end(observation)
+        raise
+    except BaseException as error:
+        observation.fail(error)
+        raise
+    observation.end(None)
+
+
+async def _generated_async(stream: AsyncIterator[Any], observation: _Observation) -> AsyncIterator[Any]:
+    try:
+        async for chunk in stream:
+            observation.chunk(chunk)
+            yield chunk
+    except GeneratorExit:
+        left_streams.end(observation)
+        raise
+    except BaseException as error:
+        observation.fail(error)
+        raise
+    observation.end(None)
