@@ -22,6 +22,16 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "llmtrace-otel"
 PROJECT = ["--editable", f"{REPOSITORY}[collector]", "--group", f"{REPOSITORY / 'pyproject.toml'}:test"]
 
+TOOLS = ["httpx2[ws]", "websockets>=15", "pytest", "pytest-xdist", "hypothesis", "jsonschema", "anyio"]
+LITELLM = [
+    "--editable",
+    f"{REPOSITORY}[collector]",
+    "anthropic>=2",
+    *TOOLS,
+    *("backoff", "fastapi", "mcp", "orjson", "redis"),  # which parts of it import without asking for them
+]
+TESTS_OF_LITELLM = ["tests/instrument/with_litellm", "tests/conversations", "tests/cli/test_export.py"]
+
 
 class Environment(NamedTuple):
     """What is installed, and which tests run with it."""
@@ -35,6 +45,13 @@ ENVIRONMENTS = {
     "lowest": Environment([*PROJECT, "--resolution", "lowest-direct"], ["tests"]),
     # The newest that the index has today, whatever the constraints say.
     "newest": Environment([*PROJECT, "--upgrade"], ["tests"]),
+    # LiteLLM as the index resolves it, with what it forgets to ask for; with an older OpenAI SDK, on httpx.
+    "litellm": Environment([*LITELLM, "litellm"], TESTS_OF_LITELLM),
+    # The newest LiteLLM, whatever certificates the index has, with openai 3.
+    "litellm-newest": Environment(
+        [*LITELLM, "litellm", "openai>=3", "--override", str(REPOSITORY / "scripts" / "litellm-newest.txt")],
+        TESTS_OF_LITELLM,
+    ),
     # openai 2 sits on httpx, where openai 3 sits on httpx2.
     "openai-2": Environment(
         [
@@ -43,16 +60,10 @@ ENVIRONMENTS = {
             "openai>=2,<3",
             "anthropic>=2",
             "httpx",
-            "httpx2[ws]",
-            "websockets>=15",
             "boto3",
-            "pytest",
-            "pytest-xdist",
-            "hypothesis",
-            "jsonschema",
-            "anyio",
             "brotli",
             "zstandard",
+            *TOOLS,
         ],
         ["tests/instrument", "tests/corpus"],
     ),

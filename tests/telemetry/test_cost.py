@@ -15,7 +15,7 @@ from charged import PLAIN, UNKNOWN, call
 from llmtrace_otel.telemetry import cost, prices, prices_published, prices_user
 from llmtrace_otel.telemetry.cost import Cost, cost_of
 from llmtrace_otel.telemetry.prices_user import VARIABLE
-from llmtrace_otel.wire.call import Call, Usage
+from llmtrace_otel.wire.call import Call, Library, Usage
 
 KNOWN: dict[str, Any] = {
     "stated_cost": 0.1,
@@ -41,6 +41,17 @@ def own_price(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
 @pytest.mark.parametrize("stated", [0.0, 0.0042])
 def test_what_the_provider_states_beats_an_estimate(stated: float) -> None:
     assert cost_of(call(PLAIN, stated_cost=stated)) == Cost(stated, "actual", "provider_response")
+
+
+def test_a_library_is_believed_as_a_gateway_is() -> None:
+    by_library = KNOWN | {"library": Library(cost=0.15, cost_source="litellm")}
+    assert cost_of(call(**by_library)) == Cost(0.1, "actual", "provider_response")
+    assert cost_of(call(**by_library | {"stated_cost": None})) == Cost(0.15, "estimated", "litellm")
+
+
+def test_an_answer_from_a_cache_costs_nothing_whatever_it_once_cost() -> None:
+    cached = KNOWN | {"library": Library(cache_hit=True, cost=0.15, cost_source="litellm")}
+    assert cost_of(call(**cached)) == Cost(0.0, "actual", "litellm")
 
 
 @pytest.mark.usefixtures("own_price")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from llmtrace_otel.wire.call import Besides, Call, Usage
+from llmtrace_otel.wire.call import Besides, Call, Library, Usage
 from llmtrace_otel.wire.exchange import Exchange
 from wire import aws
 from wire.schemas import violations
@@ -236,6 +236,14 @@ def test_the_errors_that_gateways_put_into_a_stream_of_responses(event: dict[str
 def test_a_litellm_proxy_on_a_host_of_nobodys_is_known_by_its_headers(endpoint: Endpoint, body: dict[str, Any]):
     call = played(endpoint, body, headers=PROXY | {"x-litellm-response-cost": "0.00012"})
     assert (call.provider, call.api_type, call.usage, call.gateway_cost) == ("litellm", None, READ, 0.00012)
+
+
+def test_a_litellm_proxy_says_whether_its_cache_had_the_answer():
+    proxy, headers = chat_at("//llm.corp.example/v1/chat/completions"), PROXY | {"x-litellm-response-cost": "0.0"}
+    answer = {"id": "c-1", "model": "m-1", "choices": [], "usage": {"prompt_tokens": 10, "completion_tokens": 5}}
+    assert played(proxy, answer, headers=headers).library is None
+    cached = played(proxy, answer, headers=headers | {"x-litellm-cache-key": "af81"})
+    assert cached.library == Library(cache_hit=True, cost_source="gateway")
 
 
 def test_litellm_writes_pythons_none_for_what_it_does_not_know():

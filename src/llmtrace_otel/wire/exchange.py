@@ -22,7 +22,7 @@ from time import time_ns
 from typing import Any
 from urllib.parse import parse_qs
 
-from llmtrace_otel.wire.call import Call
+from llmtrace_otel.wire.call import Call, Library
 from llmtrace_otel.wire.decode import loads
 from llmtrace_otel.wire.encoding import Decoder, UnknownCoding, decoder
 from llmtrace_otel.wire.errors import named_by, read_error, read_error_in_success
@@ -145,12 +145,16 @@ class Exchange:
             self._give_up("a content coding that nothing here can undo", error)
 
     def _read_gateway(self, headers: Mapping[str, str]) -> None:
-        """What a LiteLLM proxy adds: its own name on a host of nobody's, and what it computes that the call costs."""
+        """What a LiteLLM proxy adds: its own name on a host of nobody's, what it computes that the call costs, and
+        the key of its cache where that had the answer.
+        """
         if not self._known:
             self.call.provider, self.call.api_type = "litellm", None
         with suppress(ValueError):
             cost = float(headers.get("x-litellm-response-cost", ""))
             self.call.gateway_cost = cost if 0 <= cost < 1e12 else None
+        if headers.get("x-litellm-cache-key"):
+            self.call.library = Library(cache_hit=True, cost_source="gateway")
 
     def feed(self, chunk: bytes) -> None:
         """A piece of the body, as it came over the wire."""
