@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "show": "print recorded traces as a tree with tokens, cost and time",
+    "export": "write recorded calls in another form: one conversation record per line",
     "collect": "receive spans over OTLP/HTTP, write them as JSON lines, forward them if told",
 }
 
