@@ -12,7 +12,6 @@ import json
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import msgspec
@@ -104,10 +103,8 @@ _COSTS = {
 
 def begin(operation: Operation, given: Mapping[str, Any], *, capture: bool) -> Call:
     """The call that LiteLLM is about to make. `given` are its arguments by name."""
-    model, provider = _served_by(
-        _text(given.get("model")), _text(given.get("custom_llm_provider")), _text(given.get("api_base"))
-    )
-    call = Call(operation.name, provider, request_model=model, capture=capture, layer="litellm")
+    model, provider = _served_by(_text(given.get("model")), _text(given.get("custom_llm_provider")))
+    call = Call(operation.name, _named(provider), request_model=model, capture=capture, layer="litellm")
     call.stream = True if given.get("stream") is True else None
     call.api_type = None
     if operation is IMAGE:
@@ -120,14 +117,23 @@ def begin(operation: Operation, given: Mapping[str, Any], *, capture: bool) -> C
     return call
 
 
-@lru_cache(maxsize=1024)
-def _served_by(model: str | None, provider: str | None, base: str | None) -> tuple[str | None, str]:
-    """The model's name at its provider, and the provider's in the conventions, as LiteLLM tells them."""
-    if model is not None:
-        with suppress(Exception):
-            tell = vars(sys.modules["litellm"])["get_llm_provider"]
-            model, provider, *_ = tell(model=model, custom_llm_provider=provider, api_base=base)
-    return model, _PROVIDERS.get(provider or "", provider or SOURCE)
+def _served_by(model: str | None, provider: str | None) -> tuple[str | None, str | None]:
+    """The model's name at its provider, and LiteLLM's name of that, as far as the arguments tell.
+
+    LiteLLM's own function prints to the terminal what it does not know; at the end its record of the call says more.
+    """
+    if model is None or provider is not None:
+        return (model.removeprefix(f"{provider}/") if model else None), provider
+    litellm = vars(sys.modules["litellm"])
+    prefix, slash, rest = model.partition("/")
+    if slash and prefix in litellm.get("provider_list", ()):
+        return rest, prefix
+    return model, litellm.get("model_cost", {}).get(model, {}).get("litellm_provider")
+
+
+def _named(provider: str | None) -> str:
+    """A provider of LiteLLM's by the name that the conventions have for it."""
+    return _PROVIDERS.get(provider or SOURCE, provider or SOURCE)
 
 
 def _told(given: Mapping[str, Any], call: Call) -> Library:
@@ -154,7 +160,8 @@ def _told(given: Mapping[str, Any], call: Call) -> Library:
 
 def finish(operation: Operation, call: Call, given: Mapping[str, Any], outcome: Outcome, frame: Frame) -> None:
     """Completes an ended call with what its requests showed, then with what LiteLLM knows. May raise."""
-    asked = call.request_model
+    call.provider = _named(outcome.provider) if outcome.provider else call.provider
+    call.request_model = asked = outcome.model or call.request_model
     frame.merge()
     library = call.library or Library()
     if call.request_model != asked and library.original_model is None:
@@ -248,6 +255,16 @@ class Outcome:
         self._details: Mapping[str, Any] = getattr(record, "model_call_details", None) or {}
         self._costs: Mapping[str, Any] = getattr(record, "cost_breakdown", None) or {}
         self._hidden: Mapping[str, Any] = getattr(last if answer is None else answer, "_hidden_params", None) or {}
+
+    @property
+    def provider(self) -> str | None:
+        """Whom LiteLLM asked, by its name for them."""
+        return _text(self._details.get("custom_llm_provider"))
+
+    @property
+    def model(self) -> str | None:
+        """What it asked for."""
+        return _text(self._details.get("model"))
 
     @property
     def cache_hit(self) -> bool:

@@ -100,9 +100,12 @@ class LiteLLMWrappers(Wrappers):
 
     def _wrap_function(self, home: ModuleType | None, name: str, operation: Operation) -> None:
         function = vars(home).get(name) if home is not None else None
-        if inspect.isfunction(function) and not any(function is wrapper for *_, wrapper in self._replaced):
+        if home is None or not inspect.isfunction(function):
+            return
+        if not any(function is wrapper for *_, wrapper in self._replaced):
             observe = _observed_async if inspect.iscoroutinefunction(function) else _observed
             self.replace(home, name, lambda original: observe(self, operation, original))
+            vars(home)[name].__module__ = home.__name__  # where pickle finds the very object
 
     def _replace(self, owner: Any, name: str, wrap: Callable[[Any], Any]) -> None:
         """Wraps what this release of LiteLLM has; another may have it elsewhere."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import pickle
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -395,3 +396,23 @@ def test_a_reused_dictionary_of_metadata_and_a_later_error_are_two_calls(either:
         (StatusCode.UNSET, "cli:direct", None),
         (StatusCode.ERROR, "cli:direct", "litellm.exceptions.RateLimitError"),
     ]
+
+
+def test_a_wrapped_function_can_be_pickled(traced: Recorded) -> None:
+    for name in ("completion", "acompletion", "text_completion", "image_generation"):
+        function = vars(litellm)[name]
+        assert pickle.loads(pickle.dumps(function)) is function
+
+
+def test_a_model_that_nobody_knows_is_asked_about_once(
+    traced: Recorded, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """LiteLLM prints its list of providers whenever it is asked who serves such a model."""
+    monkeypatch.setattr(litellm, "suppress_debug_info", False)
+    with pytest.raises(litellm.BadRequestError):
+        litellm.completion("nobody-knows", HI)
+    printed = capsys.readouterr().out.count("Provider List")
+    LiteLLMInstrumentor().uninstrument()
+    with pytest.raises(litellm.BadRequestError):
+        litellm.completion("nobody-knows", HI)
+    assert capsys.readouterr().out.count("Provider List") == printed
