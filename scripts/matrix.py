@@ -28,7 +28,15 @@ LITELLM = [
     f"{REPOSITORY}[collector]",
     "anthropic>=2",
     *TOOLS,
-    *("backoff", "fastapi", "mcp", "orjson", "redis", "soundfile"),  # which parts of it import without asking for them
+    *(
+        "backoff",
+        "fastapi",
+        "mcp",
+        "orjson",
+        "redis",
+        "soundfile",
+        "tenacity",
+    ),  # which parts of it import without asking for them
 ]
 TESTS_OF_LITELLM = ["tests/instrument/with_litellm", "tests/conversations", "tests/cli/test_export.py"]
 

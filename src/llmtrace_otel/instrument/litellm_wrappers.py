@@ -9,7 +9,7 @@ import logging
 import sys
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from time import time_ns
 from types import AsyncGeneratorType, GeneratorType, ModuleType, TracebackType
@@ -46,14 +46,10 @@ _log = logging.getLogger("llmtrace_otel")
 FUNCTIONS: dict[str, Operation] = {
     "completion": CHAT,
     "acompletion": CHAT,
-    "completion_with_retries": CHAT,
-    "acompletion_with_retries": CHAT,
     "text_completion": TEXT,
     "atext_completion": TEXT,
     "responses": RESPONSES,
     "aresponses": RESPONSES,
-    "responses_with_retries": RESPONSES,
-    "aresponses_with_retries": RESPONSES,
     "embedding": EMBEDDING,
     "aembedding": EMBEDDING,
     "anthropic_messages": MESSAGES,
@@ -62,6 +58,8 @@ FUNCTIONS: dict[str, Operation] = {
     "aimage_generation": IMAGE,
 }
 """LiteLLM's public functions that are one call of a model each."""
+_LOOPS = ("completion_with_retries", "acompletion_with_retries", "responses_with_retries", "aresponses_with_retries")
+"""Those that try one of the above several times."""
 _ANTHROPIC = {"create": MESSAGES, "acreate": MESSAGES}
 _HOMES = {
     "litellm": FUNCTIONS,
@@ -89,6 +87,9 @@ class LiteLLMWrappers(Wrappers):
         for home, functions in _HOMES.items():
             for name, operation in functions.items():
                 self._wrap_function(sys.modules.get(home), name, operation)
+        for home in ("litellm", "litellm.main"):
+            for name in _LOOPS:
+                self._replace(sys.modules.get(home), name, _attempts)
         dispatch = getattr(sys.modules.get("litellm.rust_bridge.dispatch"), "PublicDispatch", None)
         self._replace(dispatch, "run", lambda run: _gate(self, run))
         self._replace(dispatch, "arun", lambda run: _gate_async(self, run))
@@ -96,7 +97,7 @@ class LiteLLMWrappers(Wrappers):
         self._replace(record, "__init__", _kept)
         for home, name in (("litellm.router", "Router"), ("litellm.router_python_core", "PythonCore")):
             router = getattr(sys.modules.get(home), name, None)
-            self._replace(router, "async_function_with_fallbacks", _routed)
+            self._replace(router, "async_function_with_fallbacks", _attempts)
 
     def _wrap_function(self, home: ModuleType | None, name: str, operation: Operation) -> None:
         function = vars(home).get(name) if home is not None else None
@@ -114,7 +115,8 @@ class LiteLLMWrappers(Wrappers):
 
     def begin(self, operation: Operation, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> _Observation | None:
         """Starts observing a call, unless it is a part of one that is. Never raises."""
-        if self.retired or _is_running() or not is_instrumentation_enabled():
+        running = _running.get()
+        if self.retired or (running is not None and running.includes(kwargs)) or not is_instrumentation_enabled():
             return None
         try:
             return _Observation(self, operation, _by_name(operation, args, kwargs))
@@ -128,8 +130,8 @@ class LiteLLMWrappers(Wrappers):
 
 _running: ContextVar[_Observation | None] = ContextVar("llmtrace_litellm", default=None)
 """The call that runs here: what LiteLLM calls for it is a part of it."""
-_router: ContextVar[LogicalCall | None] = ContextVar("llmtrace_litellm_router", default=None)
-"""The router's call that runs here."""
+_loop: ContextVar[LogicalCall | None] = ContextVar("llmtrace_litellm_loop", default=None)
+"""The attempts that run here: a router's, or those of a function that tries again."""
 
 
 def _by_name(operation: Operation, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -140,11 +142,6 @@ def _nothing() -> None:
     return None
 
 
-def _is_running() -> bool:
-    running = _running.get()
-    return running is not None and running.frame.sending  # a task that was started meanwhile has it for good
-
-
 class _Observation:
     """A call that runs, `with` which it is current, and what comes of it. Nothing here raises."""
 
@@ -153,8 +150,8 @@ class _Observation:
         self._operation = operation
         self._given = {name: value for name, value in given.items() if name != "litellm_logging_obj"}
         call = begin(operation, given, capture=content.mode() is not content.Mode.NO_CONTENT)
-        self._router = _router.get()
-        earlier = self._router.take(call) if self._router is not None else None
+        self._attempts = _loop.get()
+        earlier = self._attempts.take(call) if self._attempts is not None else None
         if isinstance(earlier, CallSpan):
             call.start_ns = earlier.call.start_ns
             attempts, earlier.call = earlier.call.attempts, call
@@ -197,6 +194,13 @@ class _Observation:
         """LiteLLM has started its record of the call: the first one counts."""
         if self._record is _nothing:
             self._record = lambda: record
+
+    def includes(self, arguments: Mapping[str, Any]) -> bool:
+        """Whether a call that starts here is a part of this one, and not one that the program makes from a hook.
+
+        LiteLLM hands the id of the call on, once it has one. A task that was started meanwhile has our context for good.
+        """
+        return self.frame.sending and (self._record is _nothing or "litellm_call_id" in arguments)
 
     def let_go(self) -> None:
         """A stream is given back, which LiteLLM's record of the call holds: nothing here may hold either."""
@@ -275,8 +279,8 @@ class _Observation:
             call.attempts += self._attempts_before
         except Exception:
             _log.debug("llmtrace: a call of LiteLLM could not be read", exc_info=True)
-        if call.error_type is not None and self._router is not None and self._router.hold(self._span):
-            return  # the router may try again
+        if call.error_type is not None and self._attempts is not None and self._attempts.hold(self._span):
+            return  # it may be tried again
         self._span.end()
 
 
@@ -361,22 +365,30 @@ def _is_same_model(one: Call, other: Call) -> bool:
     return (one.operation, one.request_model) == (other.operation, other.request_model)
 
 
-def _routed(run: Any) -> Any:
-    """Wraps the router's loop of attempts, which may call itself for a fallback."""
+def _attempts(run: Any) -> Any:
+    """Wraps a loop of attempts. The router's, which may call itself for a fallback, is one with all that it calls."""
 
-    @functools.wraps(run)
-    async def attempt(*args: Any, **kwargs: Any) -> Any:
-        if _router.get() is not None:
-            return await run(*args, **kwargs)
+    @contextmanager
+    def loop() -> Iterator[None]:
         logical = LogicalCall(_is_same_model)
-        token = _router.set(logical)
+        token = _loop.set(logical)
         try:
-            return await run(*args, **kwargs)
+            yield
         finally:
-            _router.reset(token)
+            _loop.reset(token)
             logical.close()
 
-    return attempt
+    @functools.wraps(run)
+    def attempt(*args: Any, **kwargs: Any) -> Any:
+        with nullcontext() if _loop.get() is not None else loop():
+            return run(*args, **kwargs)
+
+    @functools.wraps(run)
+    async def attempt_async(*args: Any, **kwargs: Any) -> Any:
+        with nullcontext() if _loop.get() is not None else loop():
+            return await run(*args, **kwargs)
+
+    return attempt_async if inspect.iscoroutinefunction(run) else attempt
 
 
 # Streams

@@ -416,3 +416,30 @@ def test_a_model_that_nobody_knows_is_asked_about_once(
     with pytest.raises(litellm.BadRequestError):
         litellm.completion("nobody-knows", HI)
     assert capsys.readouterr().out.count("Provider List") == printed
+
+
+def test_a_call_that_the_program_makes_from_a_hook_is_its_own(either: Recorded, openai: Any) -> None:
+    """A guard that asks a cheap model about each prompt."""
+
+    from litellm.integrations.custom_logger import CustomLogger
+
+    class Guard(CustomLogger):
+        def log_pre_api_call(self, model: str, messages: Any, kwargs: Any) -> None:
+            if model == "gpt-5-mini":
+                litellm.completion("openai/gpt-5-nano", HI, **openai)
+
+    litellm.callbacks = [Guard()]
+    try:
+        litellm.completion(MINI, HI, **openai)
+    finally:
+        litellm.logging_callback_manager._reset_all_callbacks()
+    told = [(span.name, some(dict(span.attributes or {}), *TOKENS)) for span in either.spans]
+    assert told == [("chat gpt-5-nano", TOKENS), ("chat gpt-5-mini", TOKENS)]
+    guard, call = either.spans
+    assert guard.parent == call.context
+
+
+def test_a_function_that_tries_again_is_one_call(either: Recorded, openai: Any) -> None:
+    headers = {"x-mode": "fail-429-times-1", "x-test-id": f"again-{id(either)}"}
+    litellm.completion_with_retries(model=MINI, messages=HI, extra_headers=headers, max_retries=0, **openai)
+    assert attributes(either).items() >= {**TOKENS, "llmtrace.attempts": 2}.items()
