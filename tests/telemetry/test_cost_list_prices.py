@@ -7,6 +7,8 @@ drift from the library's own calculation unseen.
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
@@ -408,3 +410,18 @@ def test_a_bedrock_id_tells_more_than_the_makers_name_in_the_answer(scope: str) 
 )
 def test_a_model_without_a_list_price_at_its_host_has_an_unknown_cost(provider: str, model: str) -> None:
     assert cost_of(call(PLAIN, provider=provider, request_model=model)) == UNKNOWN
+
+
+def test_prices_are_loaded_without_an_http_client_and_the_updater_is_there_for_who_asks() -> None:
+    """openai 2 breaks where it sees a client that another thread has half imported."""
+    program = """
+import sys
+from llmtrace_otel.telemetry import prices_published
+loaded = bool(prices_published.tables().providers)
+print(loaded, "httpx2" in sys.modules)
+import genai_prices
+from genai_prices import UpdatePrices
+print(UpdatePrices is sys.modules["genai_prices.update_prices"].UpdatePrices, hasattr(genai_prices, "nothing"))
+"""
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == ["True", "False", "True", "False"]

@@ -198,7 +198,7 @@ class _Observation:
     def includes(self, arguments: Mapping[str, Any]) -> bool:
         """Whether a call that starts here is a part of this one, and not one that the program makes from a hook.
 
-        LiteLLM hands the id of the call on, once it has one. A task that was started meanwhile has our context for good.
+        LiteLLM hands the id of the call on, once it has one. A task that is started meanwhile keeps our context.
         """
         return self.frame.sending and (self._record is _nothing or "litellm_call_id" in arguments)
 

@@ -1,15 +1,21 @@
 """List prices, as the package `genai-prices` publishes them.
 
-The package takes a while to import: `tables` is for a thread to call while the first call is with its provider.
+The package takes a while to import: `tables` is for a thread to call while the first call is with its provider. The
+part of it that fetches newer prices imports an HTTP client. openai 2 looks whether the program has that client, and
+breaks where it finds it half imported by another thread. So that part is left for whoever asks for it.
 """
 
 from __future__ import annotations
 
+import importlib
 import re
+import sys
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
+from importlib import metadata
+from types import ModuleType
 from typing import Any
 
 from llmtrace_otel.telemetry.prices import Price, Rates, rates, reading
@@ -59,17 +65,46 @@ def find(provider: str, model: str, tier: str | None, at: datetime) -> Price | N
 
 def version() -> str:
     """The version of the package, and so of its prices."""
-    import genai_prices
-
-    return genai_prices.__version__
+    return metadata.version("genai-prices")
 
 
 def tables() -> Any:
     """All prices; the first to ask imports the package, others wait for it. Raises what `reading` does."""
     with reading():
+        if "genai_prices" not in sys.modules:
+            _import_without_updater()
         from genai_prices.data_snapshot import get_snapshot
 
         return get_snapshot()
+
+
+def _import_without_updater() -> None:
+    """Imports the package, and its updater only when one of the updater's names is asked for."""
+    name = "genai_prices.update_prices"
+    left_out: set[str] = set()
+
+    def note(wanted: str) -> None:
+        if wanted.startswith("__"):
+            raise AttributeError(wanted)
+        left_out.add(wanted)
+
+    stand_in = ModuleType(name)
+    stand_in.__getattr__ = note  # type: ignore[method-assign]
+    if sys.modules.setdefault(name, stand_in) is not stand_in:
+        return
+    try:
+        package = importlib.import_module("genai_prices")
+    finally:
+        sys.modules.pop(name, None)
+
+    def updater(wanted: str) -> Any:
+        if wanted not in left_out:
+            raise AttributeError(f"module 'genai_prices' has no attribute {wanted!r}")
+        return getattr(importlib.import_module(name), wanted)
+
+    for wanted in left_out:
+        vars(package).pop(wanted, None)
+    package.__getattr__ = updater  # type: ignore[method-assign]
 
 
 def _id(prices_id: str, model: str) -> str:
