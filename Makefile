@@ -3,6 +3,7 @@
 # make corpus  the recorded exchanges alone, with their table
 # make bench   what tracing adds to a call
 # make matrix  the suite again with other versions of what we depend on
+# make duplicates   every other instrumentation beside ours: is each call counted once?
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -10,7 +11,7 @@ BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check --quiet
 export PIP_CONSTRAINT = $(CURDIR)/constraints.txt
 
-.PHONY: demo test lint format corpus bench matrix clean
+.PHONY: demo test lint format corpus bench matrix duplicates clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python examples/demo.py
@@ -35,6 +36,9 @@ bench: $(VENV)/.test
 
 matrix:
 	$(PYTHON) scripts/matrix.py
+
+duplicates: $(VENV)/.test
+	$(BIN)/python scripts/duplicates.py
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis traces.jsonl
