@@ -38,7 +38,7 @@ LITELLM = [
         "tenacity",
     ),  # which parts of it import without asking for them
 ]
-TESTS_OF_LITELLM = ["tests/instrument/with_litellm", "tests/conversations", "tests/cli/test_export.py"]
+TESTS_OF_LITELLM = ["tests/instrument/with_litellm", "tests/instrument/test_litellm_callback.py", "tests/conversations"]
 
 
 class Environment(NamedTuple):

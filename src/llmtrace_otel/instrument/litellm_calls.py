@@ -222,7 +222,7 @@ def _read_request(operation: Operation, call: Call, given: Mapping[str, Any]) ->
     if operation.format is None:
         return
     named = ("model", "messages", "prompt", "input", "instructions", "system", "tools", "functions")
-    body = _encoded({name: value for name in named if (value := given.get(name)) is not None})
+    body = encoded({name: value for name in named if (value := given.get(name)) is not None})
     seen = Call(call.operation, call.provider, capture=True)
     request = operation.format.read_request(body, seen) if body is not None else None
     if request is not None:
@@ -325,19 +325,19 @@ class Outcome:
     def body(self, operation: Operation, *, capture: bool) -> bytes | None:
         """The answer as its wire format has it; without the vectors of an embedding."""
         if operation is EMBEDDING:
-            return _encoded({name: getattr(self._answer, name, None) for name in ("model", "usage")})
+            return encoded({name: getattr(self._answer, name, None) for name in ("model", "usage")})
         if self._answer is not None or self._completed is not None:
-            return _encoded(self._completed if self._answer is None else self._answer)
+            return encoded(self._completed if self._answer is None else self._answer)
         told = {name: getattr(self._last, name, None) for name in ("id", "model")}
         choices = getattr(self._built(), "choices", None) if capture and self._chunks else []
-        return _encoded({**told, "choices": choices, "usage": self._last_usage})
+        return encoded({**told, "choices": choices, "usage": self._last_usage})
 
     def _built(self) -> Any:
         """The answer that the chunks of a stream make up."""
         return sys.modules["litellm"].stream_chunk_builder(self._chunks)
 
 
-def _encoded(value: Any) -> bytes | None:
+def encoded(value: Any) -> bytes | None:
     """`value` as JSON, whatever classes LiteLLM has made it of."""
     if value is None:
         return None
@@ -350,7 +350,9 @@ def _encoded(value: Any) -> bytes | None:
 
 def _plain(value: Any) -> Any:
     dump: Callable[..., Any] | None = getattr(value, "model_dump", None)
-    return dump(warnings=False) if dump is not None else str(value)
+    if dump is not None:
+        return dump(warnings=False)
+    return dict(vars(value)) if hasattr(value, "__dict__") else str(value)
 
 
 def _text(value: Any) -> str | None:
