@@ -124,11 +124,11 @@ def _served_by(model: str | None, provider: str | None) -> tuple[str | None, str
     """
     if model is None or provider is not None:
         return (model.removeprefix(f"{provider}/") if model else None), provider
-    litellm = vars(sys.modules["litellm"])
+    litellm = sys.modules["litellm"]  # whose attributes may come when they are asked for
     prefix, slash, rest = model.partition("/")
-    if slash and prefix in litellm.get("provider_list", ()):
+    if slash and prefix in getattr(litellm, "provider_list", ()):
         return rest, prefix
-    return model, litellm.get("model_cost", {}).get(model, {}).get("litellm_provider")
+    return model, getattr(litellm, "model_cost", {}).get(model, {}).get("litellm_provider")
 
 
 def _named(provider: str | None) -> str:
@@ -161,7 +161,8 @@ def _told(given: Mapping[str, Any], call: Call) -> Library:
 def finish(operation: Operation, call: Call, given: Mapping[str, Any], outcome: Outcome, frame: Frame) -> None:
     """Completes an ended call with what its requests showed, then with what LiteLLM knows. May raise."""
     call.provider = _named(outcome.provider) if outcome.provider else call.provider
-    call.request_model = asked = outcome.model or call.request_model
+    asked = call.request_model
+    call.request_model = _served_by(outcome.model, outcome.provider)[0] or asked
     frame.merge()
     library = call.library or Library()
     if call.request_model != asked and library.original_model is None:
@@ -177,6 +178,8 @@ def finish(operation: Operation, call: Call, given: Mapping[str, Any], outcome: 
     if given.get("mock_response") is not None:  # LiteLLM makes up its tokens and their cost
         call.usage, call.complete = None, False
         return
+    if call.usage is None and not frame.has_requests:
+        call.complete = False  # nobody looked: what the answer stated is not known to be missing
     _add_cost(call, library, outcome, frame)
     _tell_estimates(call, library, outcome, frame)
 

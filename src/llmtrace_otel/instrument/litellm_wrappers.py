@@ -9,7 +9,7 @@ import logging
 import sys
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from contextvars import ContextVar
 from time import time_ns
 from types import AsyncGeneratorType, GeneratorType, ModuleType, TracebackType
@@ -375,7 +375,8 @@ def _attempts(run: Any) -> Any:
         try:
             yield
         finally:
-            _loop.reset(token)
+            with suppress(ValueError):  # a coroutine that is closed from without its task
+                _loop.reset(token)
             logical.close()
 
     @functools.wraps(run)

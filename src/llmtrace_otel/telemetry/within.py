@@ -105,6 +105,11 @@ class Frame:
         return part
 
     @property
+    def has_requests(self) -> bool:
+        """Whether any request of it was seen."""
+        return bool(self._parts)
+
+    @property
     def answers(self) -> int:
         """How many of its requests were answered with a count of tokens."""
         return sum(part.call.usage is not None for part in self._parts)

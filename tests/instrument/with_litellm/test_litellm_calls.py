@@ -324,6 +324,7 @@ def test_an_answer_from_litellms_cache_costs_nothing(either: Recorded, openai: A
     first, second = (dict(span.attributes or {}) for span in either.spans)
     assert "llmtrace.cache.hit" not in first
     assert second.items() >= {**TOKENS, "llmtrace.cache.hit": True, "llmtrace.cost.usd": 0.0}.items()
+    assert second["gen_ai.request.model"] == "gpt-5-mini"
     assert second["llmtrace.cost.saved_usd"] == pytest.approx(first["llmtrace.cost.usd"])
     used = either.metrics["gen_ai.client.inference.usage.input_tokens"].data.data_points
     assert [point.value for point in used] == [10]
@@ -443,3 +444,9 @@ def test_a_function_that_tries_again_is_one_call(either: Recorded, openai: Any) 
     headers = {"x-mode": "fail-429-times-1", "x-test-id": f"again-{id(either)}"}
     litellm.completion_with_retries(model=MINI, messages=HI, extra_headers=headers, max_retries=0, **openai)
     assert attributes(either).items() >= {**TOKENS, "llmtrace.attempts": 2}.items()
+
+
+def test_a_fallback_within_a_call_says_the_model_that_was_asked_for(either: Recorded, openai: Any) -> None:
+    headers = {"x-mode": "fail-500-times-1", "x-test-id": f"fallback-{id(either)}"}
+    litellm.completion(MINI, HI, extra_headers=headers, max_retries=0, fallbacks=["openai/gpt-5"], **openai)
+    assert attributes(either).items() >= {**TOKENS, "gen_ai.response.model": "gpt-5"}.items()

@@ -79,3 +79,16 @@ def test_a_routed_call_is_a_child_of_its_caller(traced: Recorded, openai: Any) -
         router(openai, {}).completion(model="good", messages=HI)
     call, agent = traced.spans
     assert call.parent == agent.context
+
+
+def test_a_routed_call_that_is_closed_from_without_its_task_ends_quietly(traced: Recorded, openai: Any) -> None:
+    """As when a loop is shut down with the call still pending."""
+    loop = asyncio.new_event_loop()
+    call = router(openai, {"x-delay": "0.3"}).acompletion(model="cheap", messages=HI)
+    task = loop.create_task(call)
+    loop.run_until_complete(asyncio.wait([task], timeout=0.1))
+    call.close()
+    task.cancel()
+    loop.run_until_complete(asyncio.gather(task, return_exceptions=True))
+    loop.close()
+    assert [span.status.description for span in traced.spans] == [None]
