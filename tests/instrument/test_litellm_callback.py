@@ -50,7 +50,7 @@ def records(provider, tmp_path):
         path = tmp_path / "conversations.jsonl"
         command = [sys.executable, str(PROGRAM), provider.url, str(path), *calls]
         ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-        assert "llmtrace" not in ended.stderr
+        assert "llmtrace:" not in ended.stderr
         lines = path.read_text().splitlines() if path.exists() else []
         return sorted(map(json.loads, lines), key=lambda record: record["start_time"])  # LiteLLM tells in any order
 

@@ -55,8 +55,8 @@ def test_tokens_that_litellm_counted_by_itself_are_marked(either: Recorded, open
     if litellm_counts(found):
         assert counted["llmtrace.usage.estimated"] is True
         assert counted["gen_ai.usage.input_tokens"] not in (0, 10)
-    else:
-        assert counted == {"llmtrace.usage.missing": True}
+    else:  # it is known to be missing only where somebody has looked
+        assert counted == ({"llmtrace.usage.missing": True} if "http.response.status_code" in found else {})
 
 
 def litellm_counts(found: dict[str, Any]) -> bool:
