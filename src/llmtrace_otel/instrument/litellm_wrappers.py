@@ -8,7 +8,7 @@ import inspect
 import logging
 import sys
 import weakref
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from contextvars import ContextVar
 from time import time_ns
@@ -405,21 +405,23 @@ class _StreamWrappers:
         """Gives back the stream; of a generator, another one around it."""
         observation.let_go()
         left_streams.watch(observation)
-        if isinstance(stream, AsyncGeneratorType):
-            return _generated_async(stream, observation)
-        if isinstance(stream, GeneratorType):
-            return _generated(stream, observation)
+        if isinstance(stream, AsyncGeneratorType | GeneratorType):
+            around = _generated if isinstance(stream, GeneratorType) else _generated_async
+            watched: Any = around(stream, observation)
+            watched.__name__, watched.__qualname__ = stream.__name__, stream.__qualname__
+            observation.dropped = weakref.ref(watched, lambda _: left_streams.end(observation))
+            return watched
+        vars(stream)["_llmtrace"] = observation
         for name, wrap in _METHODS.items():
             for kind in type(stream).__mro__:
                 if name in vars(kind) and kind is not object:
                     self._wrappers.replace(kind, name, wrap)
         observation.dropped = weakref.ref(stream, lambda _: left_streams.end(observation))
-        vars(stream)["_llmtrace"] = observation
         return stream
 
 
 def _watched(stream: Any) -> _Observation | None:
-    observation: _Observation | None = vars(stream).get("_llmtrace")
+    observation: _Observation | None = getattr(stream, "__dict__", {}).get("_llmtrace")
     return None if observation is None or observation.done else observation
 
 
@@ -427,7 +429,7 @@ def _next(original: Any) -> Any:
     @functools.wraps(original)
     def step(stream: Any) -> Any:
         observation = _watched(stream)
-        if observation is None:
+        if observation is None or observation.is_read:  # by a subclass's method, which has called this one
             return original(stream)
         try:
             with observation.reading():
@@ -448,7 +450,7 @@ def _next_async(original: Any) -> Any:
     @functools.wraps(original)
     async def step(stream: Any) -> Any:
         observation = _watched(stream)
-        if observation is None:
+        if observation is None or observation.is_read:  # by a subclass's method, which has called this one
             return await original(stream)
         try:
             with observation.reading():
@@ -494,29 +496,55 @@ def _close_async(original: Any) -> Any:
 _METHODS = {"__next__": _next, "__anext__": _next_async, "close": _close, "aclose": _close_async}
 
 
-def _generated(stream: Iterator[Any], observation: _Observation) -> Iterator[Any]:
+def _generated(stream: Any, observation: _Observation) -> Generator[Any, Any, Any]:
+    """A generator around one of LiteLLM's, which passes on all that is done to it."""
+    resume = functools.partial(stream.send, None)
     try:
-        for chunk in stream:
+        while True:
+            try:
+                with observation.reading():
+                    chunk = resume()
+            except StopIteration as stop:
+                observation.end(None)
+                return stop.value
             observation.chunk(chunk)
-            yield chunk
+            try:
+                resume = functools.partial(stream.send, (yield chunk))
+            except GeneratorExit:
+                stream.close()
+                raise
+            except BaseException as error:
+                resume = functools.partial(stream.throw, error)
     except GeneratorExit:
         left_streams.end(observation)
         raise
     except BaseException as error:
         observation.fail(error)
         raise
-    observation.end(None)
 
 
-async def _generated_async(stream: AsyncIterator[Any], observation: _Observation) -> AsyncIterator[Any]:
+async def _generated_async(stream: Any, observation: _Observation) -> AsyncGenerator[Any, Any]:
+    """The same around an asynchronous one."""
+    resume = functools.partial(stream.asend, None)
     try:
-        async for chunk in stream:
+        while True:
+            try:
+                with observation.reading():
+                    chunk = await resume()
+            except StopAsyncIteration:
+                observation.end(None)
+                return
             observation.chunk(chunk)
-            yield chunk
+            try:
+                resume = functools.partial(stream.asend, (yield chunk))
+            except GeneratorExit:
+                await stream.aclose()
+                raise
+            except BaseException as error:
+                resume = functools.partial(stream.athrow, error)
     except GeneratorExit:
         left_streams.end(observation)
         raise
     except BaseException as error:
         observation.fail(error)
         raise
-    observation.end(None)
