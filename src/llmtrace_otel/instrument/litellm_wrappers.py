@@ -414,7 +414,7 @@ class _StreamWrappers:
         vars(stream)["_llmtrace"] = observation
         for name, wrap in _METHODS.items():
             for kind in type(stream).__mro__:
-                if name in vars(kind) and kind is not object:
+                if name in vars(kind) and kind.__module__.partition(".")[0] not in sys.stdlib_module_names:
                     self._wrappers.replace(kind, name, wrap)
         observation.dropped = weakref.ref(stream, lambda _: left_streams.end(observation))
         return stream

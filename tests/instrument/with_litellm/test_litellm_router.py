@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from litellm_helpers import HI, TOKENS, attributes, litellm
 
+from llmtrace_otel.instrument.litellm import LiteLLMInstrumentor
 from support.spans import Recorded
 
 
@@ -81,14 +82,30 @@ def test_a_routed_call_is_a_child_of_its_caller(traced: Recorded, openai: Any) -
     assert call.parent == agent.context
 
 
-def test_a_routed_call_that_is_closed_from_without_its_task_ends_quietly(traced: Recorded, openai: Any) -> None:
-    """As when a loop is shut down with the call still pending."""
+def closed_from_without(openai: dict[str, Any]) -> str | None:
+    """What comes of closing a call that is pending, as when a loop is shut down."""
     loop = asyncio.new_event_loop()
     call = router(openai, {"x-delay": "0.3"}).acompletion(model="cheap", messages=HI)
     task = loop.create_task(call)
     loop.run_until_complete(asyncio.wait([task], timeout=0.1))
-    call.close()
-    task.cancel()
-    loop.run_until_complete(asyncio.gather(task, return_exceptions=True))
-    loop.close()
-    assert [span.status.description for span in traced.spans] == [None]
+    try:
+        call.close()
+    except RuntimeError as error:  # some releases want to tell their callbacks, and have no loop to do it in
+        return str(error)
+    finally:
+        task.cancel()
+        loop.run_until_complete(asyncio.gather(task, return_exceptions=True))
+        loop.close()
+    return None
+
+
+def test_a_routed_call_that_is_closed_from_without_its_task_ends_as_it_does_untraced(
+    recorded: Recorded, openai: Any
+) -> None:
+    without = closed_from_without(openai)
+    instrumentor = LiteLLMInstrumentor()
+    instrumentor.instrument(**recorded.providers)
+    try:
+        assert closed_from_without(openai) == without
+    finally:
+        instrumentor.uninstrument()
