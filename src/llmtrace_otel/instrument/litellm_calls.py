@@ -289,8 +289,8 @@ class Outcome:
 
     @property
     def breakdown(self) -> dict[str, float] | None:
-        found = {ours: self._costs.get(theirs) for theirs, ours in _COSTS.items()}
-        return {name: float(usd) for name, usd in found.items() if isinstance(usd, int | float) and usd} or None
+        stated = {_COSTS[name]: usd for name, usd in self._costs.items() if usd and name in _COSTS}
+        return {name: float(usd) for name, usd in stated.items() if isinstance(usd, int | float)} or None
 
     @property
     def finish_reasons(self) -> list[str] | None:
@@ -302,10 +302,13 @@ class Outcome:
     @property
     def estimated(self) -> bool:
         """Whether LiteLLM has counted a stream's tokens itself: no chunk stated any."""
-        chunks = self._chunks
-        return bool(chunks) and not any(
-            getattr(chunk, "usage", None) for chunk in (*chunks, self._last) if chunk is not None
-        )
+        return bool(self._chunks) and self._stated is None
+
+    @property
+    def _stated(self) -> Any:
+        """The usage of the last chunk that states any, which is looked for from the end."""
+        pieces = filter(None, (self._last, *reversed(self._chunks)))
+        return next((usage for piece in pieces if (usage := getattr(piece, "usage", None))), None)
 
     @property
     def _chunks(self) -> list[Any]:
@@ -314,8 +317,7 @@ class Outcome:
 
     @property
     def _last_usage(self) -> Any:
-        stated = [getattr(chunk, "usage", None) for chunk in (self._last, *reversed(self._chunks))]
-        return next(filter(None, (self._hidden.get("usage"), *stated)), None)
+        return self._hidden.get("usage") or self._stated
 
     def saved(self) -> float | None:
         """USD that a cached answer would have cost."""

@@ -165,6 +165,8 @@ class _Observation:
             self.keep(record)
         self._last: Any = None
         self.done = False
+        self.awaits_first = True
+        """Whether no piece of its stream has come yet."""
         self.is_read = False
         """Whether the next piece of its stream is just being read."""
         self.dropped: weakref.ref[Any] | None = None
@@ -230,7 +232,7 @@ class _Observation:
         """A piece of a stream is asked for. LiteLLM may send the request only now, or close the stream."""
         self.is_read = True
         try:
-            if self._span.call.first_chunk_ns is None:
+            if self.awaits_first:
                 with self:
                     yield
             else:
@@ -241,9 +243,10 @@ class _Observation:
     def chunk(self, chunk: Any) -> None:
         """A piece of a stream has come."""
         self._last = chunk
-        call = self._span.call
-        if call.first_chunk_ns is None:
-            call.first_chunk_ns = time_ns()
+        if self.awaits_first:
+            self.awaits_first = False
+            call = self._span.call
+            call.first_chunk_ns = call.first_chunk_ns or time_ns()
 
     def end(self, stream: Any) -> None:
         """A stream has come to its end."""
@@ -400,6 +403,7 @@ class _StreamWrappers:
 
     def __init__(self, wrappers: LiteLLMWrappers) -> None:
         self._wrappers = wrappers
+        self._wrapped: set[type] = set()
 
     def watch(self, stream: Any, observation: _Observation) -> Any:
         """Gives back the stream; of a generator, another one around it."""
@@ -412,12 +416,17 @@ class _StreamWrappers:
             observation.dropped = weakref.ref(watched, lambda _: left_streams.end(observation))
             return watched
         vars(stream)["_llmtrace"] = observation
-        for name, wrap in _METHODS.items():
-            for kind in type(stream).__mro__:
-                if name in vars(kind) and kind.__module__.partition(".")[0] not in sys.stdlib_module_names:
-                    self._wrappers.replace(kind, name, wrap)
+        if type(stream) not in self._wrapped:
+            self._wrapped.add(type(stream))
+            self._wrap(type(stream))
         observation.dropped = weakref.ref(stream, lambda _: left_streams.end(observation))
         return stream
+
+    def _wrap(self, stream_type: type) -> None:
+        for name, wrap in _METHODS.items():
+            for kind in stream_type.__mro__:
+                if name in vars(kind) and kind.__module__.partition(".")[0] not in sys.stdlib_module_names:
+                    self._wrappers.replace(kind, name, wrap)
 
 
 def _watched(stream: Any) -> _Observation | None:
@@ -432,8 +441,15 @@ def _next(original: Any) -> Any:
         if observation is None or observation.is_read:  # by a subclass's method, which has called this one
             return original(stream)
         try:
-            with observation.reading():
-                chunk = original(stream)
+            if observation.awaits_first:
+                with observation.reading():
+                    chunk = original(stream)
+            else:
+                observation.is_read = True
+                try:
+                    chunk = original(stream)
+                finally:
+                    observation.is_read = False
         except StopIteration:
             observation.end(stream)
             raise
@@ -453,8 +469,15 @@ def _next_async(original: Any) -> Any:
         if observation is None or observation.is_read:  # by a subclass's method, which has called this one
             return await original(stream)
         try:
-            with observation.reading():
-                chunk = await original(stream)
+            if observation.awaits_first:
+                with observation.reading():
+                    chunk = await original(stream)
+            else:
+                observation.is_read = True
+                try:
+                    chunk = await original(stream)
+                finally:
+                    observation.is_read = False
         except StopAsyncIteration:
             observation.end(stream)
             raise

@@ -134,7 +134,7 @@ def starting_attributes(call: Call) -> dict[str, Any]:
 class CallSpan:
     """The span of one call, from its start to its end."""
 
-    __slots__ = ("_recorder", "call", "ended", "model", "owned", "provider", "span")
+    __slots__ = ("_recorder", "call", "ended", "model", "owned", "provider", "span", "started")
 
     def __init__(self, recorder: Recorder, call: Call, span: Span, *, owned: bool) -> None:
         self._recorder = recorder
@@ -145,6 +145,8 @@ class CallSpan:
         self.owned = owned
         """Whether the span is ours; otherwise we only add to it and never end it."""
         self.ended = False
+        self.started: dict[str, Any] = {}
+        """What the span was started with."""
 
     def end(self) -> None:
         """Writes what the call now knows and ends the span; a second time does nothing. Never raises."""
@@ -185,12 +187,15 @@ class Recorder:
         if owner is not None:
             cost.load()
             return CallSpan(self, call, owner, owned=False)
+        started = starting_attributes(call)
         span = self._tracer.start_span(
-            name_of(call), kind=SpanKind.CLIENT, attributes=starting_attributes(call), start_time=call.start_ns
+            name_of(call), kind=SpanKind.CLIENT, attributes=started, start_time=call.start_ns
         )
         if span.is_recording():
             cost.load()
-        return CallSpan(self, call, span, owned=True)
+        call_span = CallSpan(self, call, span, owned=True)
+        call_span.started = started
+        return call_span
 
     def finish(self, call_span: CallSpan) -> None:
         """Writes the span's last attributes, the metrics and the event."""
@@ -221,7 +226,8 @@ class Recorder:
         """What only the requests within the call have told of it, since its span was started."""
         if call_span.owned and call_span.call.request_model != call_span.model:
             call_span.span.update_name(name_of(call_span.call))
-        return starting_attributes(call_span.call)
+        told = starting_attributes(call_span.call).items()
+        return {name: value for name, value in told if call_span.started.get(name) != value}
 
     def _emit_event(self, call: Call, span: Span, recorded: content.Recorded | None) -> None:
         said = _content_as_it_is(_recorded_content(call, span) if recorded is None else recorded)

@@ -11,6 +11,7 @@ merged into its call when that ends: the tokens that the provider stated, the se
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from opentelemetry.trace import Span
@@ -59,6 +60,8 @@ _GAPS = (
     "tool_definitions",
 )
 """What they add where the library's call says nothing. Its error is its own: what failed may have been tried again."""
+
+_gaps_of = attrgetter(*_GAPS)
 
 
 class Part:
@@ -112,7 +115,7 @@ class Frame:
     @property
     def answers(self) -> int:
         """How many of its requests were answered with a count of tokens."""
-        return sum(part.call.usage is not None for part in self._parts)
+        return len([part for part in self._parts if part.call.usage is not None])
 
     @property
     def complete_without_usage(self) -> bool:
@@ -146,9 +149,9 @@ def merge(call: Call, seen: list[Call]) -> None:
 
 def add_gaps(call: Call, other: Call) -> None:
     """Fills what `call` lacks from another reading of it."""
-    for field in _GAPS:
-        if getattr(call, field) is None:
-            setattr(call, field, getattr(other, field))
+    for field, told, known in zip(_GAPS, _gaps_of(other), _gaps_of(call), strict=True):
+        if told is not None and known is None:
+            setattr(call, field, told)
 
 
 def _add_earlier(call: Call, earlier: Iterable[Call]) -> None:

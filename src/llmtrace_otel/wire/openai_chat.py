@@ -226,7 +226,8 @@ class ChatStream:
             # What such a chunk counts besides is not to be trusted: some state more reasoning than output.
             set_error(chunk.error, call)
             return
-        set_usage(chunk.usage, call)
+        if chunk.usage is not None:
+            set_usage(chunk.usage, call)
         if chunk.x_groq is not None:
             set_usage(chunk.x_groq.usage, call)
             set_error(chunk.x_groq.error, call)
@@ -256,11 +257,14 @@ class ChatStream:
         index = choice.index or 0
         if choice.finish_reason:
             self._reasons[index] = choice.finish_reason
-        set_usage(choice.usage, self._call)  # Kimi's place for it
+        if choice.usage is not None:
+            set_usage(choice.usage, self._call)  # Kimi's place for it
         if choice.error:
             set_error(choice.error, self._call)
         if isinstance(choice, ChunkChoice):
-            self._answers.setdefault(index, _Answer()).add(choice)
+            if (answer := self._answers.get(index)) is None:
+                answer = self._answers[index] = _Answer()
+            answer.add(choice)
 
 
 class _Answer:
@@ -358,7 +362,8 @@ def message_parts(item: dict[str, Any]) -> list[Message]:
     found += content_parts(item.get("content"))
     if isinstance(refusal := item.get("refusal"), str) and refusal:
         found.append(parts.text(refusal))
-    found += parts.each(item.get("tool_calls"), _tool_call)
+    if calls := item.get("tool_calls"):
+        found += parts.each(calls, _tool_call)
     if isinstance(function := item.get("function_call"), dict):
         found.append(parts.tool_call(None, function.get("name"), function.get("arguments")))
     return found
