@@ -23,7 +23,7 @@ from genai_prices.types import ModelInfo, Provider, StartDateConstraint
 
 from llmtrace_otel.telemetry.cost import Cost, cost_of
 from llmtrace_otel.wire.call import Besides, Usage
-from llmtrace_otel.wire.providers import PROVIDERS
+from llmtrace_otel.wire.vendors import PROVIDERS
 
 VENDORS = {row.prices: row.name for row in reversed(PROVIDERS) if row.prices}
 """Ids in genai-prices → names that a call has; where several rows share an id, the first."""

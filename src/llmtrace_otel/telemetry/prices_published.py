@@ -19,7 +19,7 @@ from types import ModuleType
 from typing import Any
 
 from llmtrace_otel.telemetry.prices import Price, Rates, rates, reading
-from llmtrace_otel.wire.providers import PROVIDERS
+from llmtrace_otel.wire.vendors import PROVIDERS
 
 SOURCE = "genai-prices"
 

@@ -1,8 +1,7 @@
-"""Who is spoken to, and in which format: the table of providers and the paths of LLM calls.
+"""Who is spoken to, and in which format: the recognition of LLM calls by their host, path and body.
 
-A vendor is a row: its name in `gen_ai.provider.name`, its hosts, the id under which `genai-prices` knows it. A host is
-exact (`api.openai.com`), a suffix (`.openai.azure.com`) or, for servers that run on one's own machine, a loopback port
-(`:11434`). Paths that mean an LLM call at any vendor's are `ROUTES`; a vendor's own are in its row.
+A vendor is a row of `vendors.py`: its name in `gen_ai.provider.name`, its hosts, the id under which `genai-prices`
+knows it. Paths that mean an LLM call at any vendor's are `ROUTES`; a vendor's own are in its row.
 
 A call to a host of nobody's is recognised by its path and the shape of its body, and named after the product that a
 label of its host names (`http://vllm.internal/v1`), else after the vendor whose format it speaks.
@@ -39,6 +38,7 @@ from llmtrace_otel.wire.openai_chat import OPENAI_CHAT
 from llmtrace_otel.wire.openai_completions import OPENAI_COMPLETIONS
 from llmtrace_otel.wire.openai_embeddings import OPENAI_EMBEDDINGS
 from llmtrace_otel.wire.openai_responses import OPENAI_FETCH_RESPONSE, OPENAI_RESPONSES
+from llmtrace_otel.wire.vendors import PROVIDERS, SELF_HOSTED, Provider, Registration
 from llmtrace_otel.wire.watsonx import (
     WATSONX_CHAT,
     WATSONX_CHAT_STREAM,
@@ -80,118 +80,6 @@ FORMATS: Mapping[str, Format] = {
     )
 }
 
-
-class Provider(NamedTuple):
-    """One row: a vendor."""
-
-    name: str
-    hosts: tuple[str, ...] = ()
-    under: str = ""
-    """A part of the paths that are this vendor's, where several share a host."""
-    label: str = ""
-    """A part of its hosts, where others have hosts with the same end."""
-    prices: str | None = None
-    """Its id in `genai-prices`, where that is known to it."""
-    paths: Mapping[str, Format] = {}
-    """Paths of its own, beyond those that all vendors share."""
-
-
-_COHERE_PATHS = {
-    "/v2/chat": COHERE_CHAT,
-    "/v1/chat": COHERE_CHAT_V1,
-    "/v1/generate": COHERE_GENERATE,
-    "/v2/embed": COHERE_EMBEDDINGS,
-    "/v1/embed": COHERE_EMBEDDINGS,
-}
-_OLLAMA_PATHS = {
-    "/api/chat": OLLAMA_CHAT,
-    "/api/generate": OLLAMA_GENERATE,
-    "/api/embed": OLLAMA_EMBEDDINGS,
-    "/api/embeddings": OLLAMA_EMBEDDINGS,
-}
-_WATSONX_PATHS = {
-    "/text/chat": WATSONX_CHAT,
-    "/text/chat_stream": WATSONX_CHAT_STREAM,
-    "/text/generation": WATSONX_GENERATION,
-    "/text/generation_stream": WATSONX_GENERATION_STREAM,
-    "/text/embeddings": OPENAI_EMBEDDINGS,
-}
-_VOYAGE_PATHS = {
-    "/multimodalembeddings": OPENAI_EMBEDDINGS,
-    "/contextualizedembeddings": OPENAI_EMBEDDINGS,
-}
-_SNOWFLAKE_PATHS = {
-    "/cortex/inference:complete": OPENAI_CHAT,
-    "/cortex/inference:embed": OPENAI_EMBEDDINGS,
-}
-_LLAMACPP_PATHS = {
-    "/completion": LLAMACPP_COMPLETION,
-    "/infill": LLAMACPP_COMPLETION,
-    "/embedding": LLAMACPP_EMBEDDINGS,
-}
-_AWS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
-
-PROVIDERS = (
-    Provider("openai", ("api.openai.com", ".api.openai.com", "chatgpt.com"), prices="openai"),
-    Provider("anthropic", ("api.anthropic.com",), prices="anthropic"),
-    Provider("azure.ai.openai", (".openai.azure.com", ".cognitiveservices.azure.com"), prices="azure"),
-    Provider("azure.ai.openai", (".services.ai.azure.com",), under="/openai/", prices="azure"),
-    Provider("azure.ai.openai", (".services.ai.azure.com",), under="/voice-live/", prices="azure"),
-    Provider("anthropic", (".services.ai.azure.com",), under="/anthropic/", prices="anthropic"),
-    Provider(
-        "azure.ai.inference",
-        (".services.ai.azure.com", ".inference.ai.azure.com", ".models.ai.azure.com"),
-        prices="azure",
-    ),
-    Provider("gcp.gemini", ("generativelanguage.googleapis.com", "cloudcode-pa.googleapis.com"), prices="google"),
-    Provider(
-        "gcp.vertex_ai",
-        ("aiplatform.googleapis.com", "-aiplatform.googleapis.com", ".rep.googleapis.com"),
-        prices="google",
-    ),
-    Provider("aws.bedrock", _AWS, under="/model/", label="bedrock", prices="aws"),
-    Provider("aws.bedrock", _AWS, under="/v1/", label="bedrock", prices="aws"),
-    Provider("mistral_ai", ("api.mistral.ai", "codestral.mistral.ai"), prices="mistral"),
-    Provider("groq", ("api.groq.com",), prices="groq"),
-    Provider("deepseek", ("api.deepseek.com",), prices="deepseek"),
-    Provider("x_ai", ("api.x.ai", ".api.x.ai"), prices="x-ai"),
-    Provider("openrouter", ("openrouter.ai",), prices="openrouter"),
-    Provider("perplexity", ("api.perplexity.ai",), prices="perplexity"),
-    Provider("together", ("api.together.ai", "api.together.xyz"), prices="together"),
-    Provider("fireworks", ("api.fireworks.ai",), prices="fireworks"),
-    Provider("huggingface", ("router.huggingface.co",)),  # each of those it routes to has prices of its own
-    Provider("cerebras", ("api.cerebras.ai",), prices="cerebras"),
-    Provider("moonshot_ai", ("api.moonshot.ai", "api.moonshot.cn"), prices="moonshotai"),
-    Provider("novita", ("api.novita.ai",), prices="novita"),
-    Provider("cohere", ("api.cohere.com", "api.cohere.ai"), prices="cohere", paths=_COHERE_PATHS),
-    Provider("ibm.watsonx.ai", (".ml.cloud.ibm.com",), under="/ml/v1/", paths=_WATSONX_PATHS),
-    Provider("voyage", ("api.voyageai.com", "ai.mongodb.com"), paths=_VOYAGE_PATHS),
-    Provider("z_ai", ("api.z.ai", "open.bigmodel.cn"), prices="zai"),
-    Provider(
-        "dashscope",
-        (
-            "dashscope.aliyuncs.com",
-            "dashscope-intl.aliyuncs.com",
-            "dashscope-us.aliyuncs.com",
-            ".dashscope.aliyuncs.com",
-        ),
-    ),
-    Provider("crusoe", (".crusoecloud.com",)),
-    Provider("snowflake", (".snowflakecomputing.com",), paths=_SNOWFLAKE_PATHS),
-    Provider("heroku", (".inference.heroku.com",)),
-    Provider("writer", ("api.writer.com",), paths={"/v1/chat": OPENAI_CHAT}),
-    Provider("portkey", ("api.portkey.ai",)),
-    Provider("github_copilot", (".githubcopilot.com",)),
-    Provider("github_models", ("models.github.ai",)),
-    Provider("ollama", ("ollama.com", ":11434"), paths=_OLLAMA_PATHS),
-    Provider("vllm", (":8000",)),
-    Provider("lmstudio", (":1234",), paths={"/api/v1/chat": LMSTUDIO_CHAT}),
-    Provider("llamacpp", (":8080",), paths=_LLAMACPP_PATHS),
-    Provider("litellm", (":4000",)),
-)
-
-SELF_HOSTED = ("gpustack", "litellm", "llamacpp", "lmstudio", "localai", "ollama", "sglang", "vllm")
-"""Products that people run on hosts named after them."""
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1", "[::1]", "0.0.0.0")  # noqa: S104 - compared with, never bound
 
@@ -315,6 +203,8 @@ class Providers:
     """The table of providers, and the rows that a user adds. Each object has its own."""
 
     def __init__(self) -> None:
+        self.registrations: list[Registration] = []
+        """What has been registered, in order, so that another process can be told."""
         self._registered: dict[str, list[_Registered]] = {}
         self._found: dict[tuple[str, int | None, str], Match] = {}
         self._exact: dict[str, list[Provider]] = {}
@@ -322,7 +212,7 @@ class Providers:
         self._own_paths: dict[str, list[tuple[str, Format, Provider]]] = {}
         for provider in PROVIDERS:
             for suffix, found in provider.paths.items():
-                self._own_paths.setdefault(_key(suffix), []).append((suffix, found, provider))
+                self._own_paths.setdefault(_key(suffix), []).append((suffix, FORMATS[found], provider))
             for host in provider.hosts:
                 if host.startswith((".", "-")):
                     self._suffixes.append((host, provider))
@@ -358,7 +248,7 @@ class Providers:
             raise ValueError(
                 f"register_provider: no wire format {wire_format!r}; there are {', '.join(sorted(FORMATS))}"
             )
-        path_patterns = [path_patterns] if isinstance(path_patterns, str) else path_patterns
+        path_patterns = (path_patterns,) if isinstance(path_patterns, str) else tuple(path_patterns)
         prefix = url.path.rstrip("/")
         patterns = [prefix_ + pattern for pattern in path_patterns for prefix_ in dict.fromkeys((prefix, ""))]
         row = _Registered(
@@ -368,6 +258,7 @@ class Providers:
             FORMATS[wire_format] if wire_format else None,
         )
         self._registered.setdefault(host, []).append(row)
+        self.registrations.append(Registration(name, base_url, path_patterns, wire_format))
 
     def may_match(self, method: str, host: str, path: str) -> bool:
         """Whether a request may be an LLM call, told without its body: the cheap question that most requests fail."""
