@@ -382,6 +382,15 @@ def test_requests_of_one_stream_are_answered_in_order_those_of_others_meanwhile(
     ]
 
 
+def test_what_only_warms_a_connection_up_is_no_call():
+    talk = Talk(RESPONSES).sends(request(generate=False), request(previous_response_id="r1"))
+    talk.hears(event("created", "r1"), event("completed", "r1"))
+    talk.hears(event("created", "r2"), event("completed", "r2", **FINAL))
+    assert (talk.call.response_id, talk.call.previous_response_id, talk.call.usage is None) == ("r2", "r1", False)
+    talk.sends(request(generate=False)).conversation.closed()
+    assert [call.response_id for call in talk.ended] == ["r2"]
+
+
 def test_the_successor_of_a_steered_response_is_a_call_with_its_settings():
     talk = Talk(RESPONSES).sends(request()).hears(event("created", "r1"))
     talk.sends({"type": "response.steer", "previous_response_id": "r1", "input": "Shorter"})

@@ -27,6 +27,8 @@ _READ = (*_OVER, "response.created", "response.output_item.done")
 
 class Envelope(Struct):
     type: str | None = None
+    generate: bool | None = None
+    """`False` where a connection is only warmed up: nothing is generated, and that is no call."""
     stream_id: str | None = None
     previous_response_id: str | None = None
     response: Identified | None = None
@@ -39,8 +41,10 @@ _read_envelope = Reader(Envelope)
 class _Turn:
     """One response, and what reads it."""
 
-    def __init__(self, call: Call, request: Request | None = None) -> None:
+    def __init__(self, call: Call, request: Request | None = None, *, counts: bool = True) -> None:
         self.call = call
+        self.counts = counts
+        """Whether it is a call. What only warms up is answered in its turn like any other."""
         self.settings = structs.replace(call)
         """How it begins, for a successor to begin alike."""
         self.request = request
@@ -79,15 +83,13 @@ class ResponsesSocket(Turns):
             if event.type in _READ:
                 turn.reader.event(data)
             if event.type in _OVER:
-                self.end(turn.call)
+                self._end_turn(event.stream_id, turn)
         elif event.type == "error":
             self.last_error = loads(event.error)
 
     def write(self, call: Call) -> None:
         stream_id, turn = next((at, turn) for at, turns in self._streams.items() for turn in turns if turn.call is call)
-        self._streams[stream_id].remove(turn)
-        if not self._streams[stream_id]:
-            del self._streams[stream_id]
+        self._leave_queue(stream_id, turn)
         turn.reader.close()
         if call.capture and turn.request is not None:
             turn.request.write(call)
@@ -97,7 +99,7 @@ class ResponsesSocket(Turns):
         request = read_request(data, call)
         call.stream = True  # though the request does not say so
         call.api_type = "responses" if call.provider in _OPENAI else None
-        self._begin_turn(asked.stream_id, _Turn(call, request))
+        self._begin_turn(asked.stream_id, _Turn(call, request, counts=asked.generate is not False))
 
     def _steer(self, asked: Envelope) -> None:
         for stream_id, turns in self._streams.items():
@@ -107,8 +109,20 @@ class ResponsesSocket(Turns):
 
     def _begin_turn(self, stream_id: str | None, turn: _Turn) -> _Turn:
         self._streams.setdefault(stream_id, deque()).append(turn)
-        self.begin(turn.call)
+        if turn.counts:
+            self.begin(turn.call)
         return turn
+
+    def _end_turn(self, stream_id: str | None, turn: _Turn) -> None:
+        if turn.counts:
+            self.end(turn.call)
+        else:
+            self._leave_queue(stream_id, turn)
+
+    def _leave_queue(self, stream_id: str | None, turn: _Turn) -> None:
+        self._streams[stream_id].remove(turn)
+        if not self._streams[stream_id]:
+            del self._streams[stream_id]
 
     def _turn_of(self, event: Envelope) -> _Turn | None:
         """The turn that an event is of: the first that is open in its stream, or the successor that it begins."""
