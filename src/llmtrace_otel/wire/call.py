@@ -39,10 +39,13 @@ class Besides(Struct):
 
 
 class Library(Struct):
-    """What a library that makes the request for the program knows of a call, and the wire does not."""
+    """What the one who makes the request for the program, a library or an agent, knows of a call beyond its format."""
 
     session_id: str | None = None
+    agent_name: str | None = None
+    agent_id: str | None = None
     agent_type: str | None = None
+    parent_agent_id: str | None = None
     parent_session: str | None = None
     task_id: str | None = None
     turn_count: int | None = None
