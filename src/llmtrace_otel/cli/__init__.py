@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 COMMANDS = {
+    "run": "run any program and record the LLM calls that it and its children make",
     "show": "print recorded traces as a tree with tokens, cost and time",
     "export": "write recorded calls in another form: one conversation record per line",
     "collect": "receive spans over OTLP/HTTP, write them as JSON lines, forward them if told",
@@ -41,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(command.run(args))
     except UsageError as error:
         print(f"llmtrace {args.command}: {error}", file=sys.stderr)
-        return 2
+        return error.code
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # `llmtrace show … | head`: the reader has what it wanted

@@ -2,7 +2,7 @@
 
 Stock batch processors lose their queue at `os._exit` (which also ends forked children and every `multiprocessing`
 worker), at SIGTERM and at `os.exec*`. Each of these first gives the providers up to `SECONDS` to export what has ended.
-An exec may fail, so that the program goes on; the other two end the LLM calls that are still open, too.
+An exec may fail, so that the program goes on; the other two end the LLM calls and children that are still open, too.
 Nothing else about the exit changes: same status, same signal, same new program.
 """
 
@@ -28,6 +28,8 @@ PROVIDERS: Final = (
     ("opentelemetry.metrics", "get_meter_provider"),
     ("opentelemetry._logs", "get_logger_provider"),
 )
+OPEN: Final = ("llmtrace_otel.instrument.left_streams", "llmtrace_otel.instrument.children")
+"""Modules whose `settle` ends the spans that are still open."""
 
 _wrapped: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {}  # name: (original, ours)
 _flusher: threading.Thread | None = None
@@ -67,7 +69,7 @@ def uninstall() -> None:
 def flush(seconds: float = SECONDS, *, ending: bool = False) -> bool:
     """Export what has ended, waiting `seconds` at most; True when all was exported. Never raises.
 
-    `ending` says that the program ends now, so that streams which are still open have ended as well.
+    `ending` says that the program ends now, so that what is still open has ended as well.
 
     The SDK's `force_flush` ignores its timeout, hence the thread. While one is at work no second one starts, and its
     time is not extended: `execvp` tries one directory after another, and each would wait anew.
@@ -89,8 +91,9 @@ def flush(seconds: float = SECONDS, *, ending: bool = False) -> bool:
 def flush_providers(seconds: float, ending: bool = False) -> None:
     """Flush the SDK's providers, spans first; API-only providers have nothing to flush."""
     deadline = time.monotonic() + seconds
-    if ending and (streams := sys.modules.get("llmtrace_otel.instrument.left_streams")) is not None:
-        quietly(streams.settle)
+    for name in OPEN if ending else ():
+        if (opener := sys.modules.get(name)) is not None:
+            quietly(opener.settle)
     for module, getter in PROVIDERS:
         if module in sys.modules:
             force_flush = getattr(getattr(sys.modules[module], getter)(), "force_flush", None)

@@ -5,6 +5,7 @@
 2. LLMTRACE_OUTPUT adds the file to whatever provider there is.
 3. Exits that would lose spans flush first.
 4. TRACEPARENT, TRACESTATE and BAGGAGE of the environment become the context that the program starts in.
+5. The proxy through which a parent would see this program's calls is taken out of the environment: they are seen here.
 
 This runs in every Python process below an instrumented one, so nothing is imported that these steps do not need.
 """
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 OUTPUT: Final = "LLMTRACE_OUTPUT"
 OTLP: Final = "OTEL_EXPORTER_OTLP_"
-CONTEXT: Final = ("TRACEPARENT", "TRACESTATE", "BAGGAGE")
+PROXY_UNDO: Final = "LLMTRACE_PROXY_UNDO"
 OWN_EXPORTER: Final = "llmtrace_jsonl"
 EXPORTERS: Final = {signal: f"OTEL_{signal}_EXPORTER" for signal in ("TRACES", "METRICS", "LOGS")}
 CONFIGURATOR_ONLY: Final = (  # read by the SDK's configurator, not by a bare TracerProvider
@@ -55,6 +56,8 @@ def pre_instrument() -> None:
     attempt(f"write {OUTPUT}", add_file)
     attempt("keep spans at exit", flush_at_exits)
     attempt("continue the caller's trace", attach_environment)
+    if PROXY_UNDO in os.environ:
+        attempt("leave the parent's proxy", leave_proxy)
 
 
 def attempt(what: str, step: Callable[[], None]) -> None:
@@ -172,16 +175,25 @@ def flush_at_exits() -> None:
 
 def attach_environment() -> None:
     """Be a child of the span that started this process. The variables are W3C whatever OTEL_PROPAGATORS says."""
-    carrier = {name.lower(): value for name in CONTEXT if (value := os.environ.get(name))}
+    from .carrier import from_variables
+
+    carrier = from_variables(os.environ)
     if not carrier:
         return
     from opentelemetry import baggage, context
-    from opentelemetry.baggage.propagation import W3CBaggagePropagator
-    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-    callers = W3CBaggagePropagator().extract(carrier, TraceContextTextMapPropagator().extract(carrier))
+    from .carrier import context_of
+
+    callers = context_of(carrier, context.get_current())
     context.attach(callers)
     if baggage.get_all(callers):
         from llmtrace_otel.attribution.stamping import stamp_spans
 
         stamp_spans()
+
+
+def leave_proxy() -> None:
+    """Calls of an instrumented Python program are recorded in it: they are not to go through a parent's proxy too."""
+    from llmtrace_otel.proxy import environment
+
+    environment.undo(os.environ)

@@ -32,8 +32,12 @@ def sums(total: Totals) -> list[str]:
     """`6.7k→815 tokens (46% cached)`, `$0.0227`, `3 llm · 2 tools · 1 error`; what there is none of is left out."""
     counts = [f"{count} {kind}" for count, kind in ((total.llm, "llm"), (total.embed, "embed")) if count]
     counts += [plural(count, noun) for count, noun in ((total.tools, "tool"), (total.errors, "error")) if count]
-    spent = [_tokens(total.usage), _cost(total)] if total.llm or total.embed else []
-    return [*spent, *([" · ".join(counts)] if counts else [])]
+    return [*(spent(total) if total.llm or total.embed else []), *([" · ".join(counts)] if counts else [])]
+
+
+def spent(total: Totals) -> list[str]:
+    """`6.7k→815 tokens (46% cached)`, `$0.0227`."""
+    return [_tokens(total.usage), _cost(total)]
 
 
 def _service(trace: Trace) -> list[str]:

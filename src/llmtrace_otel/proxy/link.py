@@ -1,0 +1,312 @@
+"""This process's end of its proxy: starts it for the first child, tells it of each one, records the calls it has seen.
+
+    admission = admit(context, environ)     # None: it cannot serve, which has been said
+    admission.offer                         # what `environment.intercepted` makes the child's environment of
+    admission.started(pid); admission.ended()
+
+The proxy is nobody's child, so that a program which waits for all of its children does not wait for it. It notices that
+we are gone by the end of the socket; it then records by itself, and ends when nobody uses it any more.
+"""
+
+from __future__ import annotations
+
+import atexit
+import itertools
+import json
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import msgspec
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.instrumentation.utils import suppress_instrumentation
+
+from llmtrace_otel.output.carrier import carrier_of
+from llmtrace_otel.output.notice import say
+from llmtrace_otel.proxy import environment
+from llmtrace_otel.proxy.messages import (
+    Child,
+    Ended,
+    Failed,
+    Gone,
+    Inbox,
+    Ready,
+    Seen,
+    Settings,
+    Started,
+    Sync,
+    Synced,
+    ToProxy,
+    encode,
+)
+from llmtrace_otel.telemetry import content
+from llmtrace_otel.wire.vendors import Registration
+
+if TYPE_CHECKING:
+    from llmtrace_otel.telemetry.spans import Recorder
+
+Providers: TypeAlias = tuple[Any, Any, Any]
+NO_PROVIDERS: Final[Providers] = (None, None, None)
+START_SECONDS: Final = 10.0
+"""How long the proxy may take to be there; it takes a tenth of a second on an idle machine."""
+DRAIN_SECONDS: Final = 2.0
+RELAY: Final = "LLMTRACE_RELAY"
+_BOOT: Final = """
+import json, os, sys
+if os.fork():
+    os._exit(0)
+sys.path[:] = json.loads(sys.argv[1])
+from llmtrace_otel.proxy.sidecar import main
+main(int(sys.argv[2]))
+"""
+
+
+class Admission:
+    """One child's leave to use the proxy. Nothing here raises."""
+
+    def __init__(self, link: Link, offer: environment.Offer) -> None:
+        self._link = link
+        self.offer = offer
+
+    def started(self, pid: int) -> None:
+        """The child is there."""
+        self._link.tell(Started(self.offer.id, pid))
+
+    def ended(self) -> None:
+        """The child is over, or was never started."""
+        self._link.tell(Ended(self.offer.id))
+
+
+class Link:
+    """A running proxy. Making one starts it; raises OSError or RuntimeError when it cannot serve."""
+
+    def __init__(self, registrations: list[Registration]) -> None:
+        self.registrations = list(registrations)
+        self._children: dict[str, tuple[Context, Providers]] = {}
+        self._synced: dict[int, threading.Event] = {}
+        self._numbers = itertools.count()
+        self._recorders: dict[Providers, Recorder] = {}
+        self._writing = threading.Lock()
+        self._inbox = Inbox(of_proxy=False)
+        self.open = True
+        self.hosts: dict[str, str] = {}
+        """The hosts that children had connected to when it was last drained, and what became of that."""
+        self._socket = _start(Settings(self.registrations, content.mode() is not content.Mode.NO_CONTENT))
+        try:
+            ready = self._first_word()
+        except BaseException:
+            self.close()
+            raise
+        self._port, self._directory = ready.port, ready.directory
+        threading.Thread(target=self._listen, name="llmtrace-proxy", daemon=True).start()
+
+    def admit(self, context: Context, environ: Mapping[str, str], providers: Providers) -> Admission | None:
+        """Lets a child in whose span is in `context`; `None` once the proxy is gone."""
+        span = trace.get_current_span(context).get_span_context()
+        child = f"{span.span_id or secrets.randbits(64):016x}"
+        token = secrets.token_urlsafe(24)
+        trust, only = environment.trust_of(environ)
+        self._children[child] = context, providers
+        if not self.tell(
+            Child(child, token, carrier_of(context), environment.proxies_of(environ), trust=trust, only=only)
+        ):
+            return None
+        url = f"http://{child}:{token}@127.0.0.1:{self._port}"
+        relay = os.environ.get(RELAY, "").strip().lower() in ("1", "true")
+        return Admission(self, environment.Offer(url, child, token, self._directory, relay))
+
+    def tell(self, message: ToProxy) -> bool:
+        """Says something to the proxy; whether it could be said."""
+        try:
+            with self._writing:
+                self._socket.sendall(encode(message))
+        except OSError:
+            return False
+        return True
+
+    def drain(self, seconds: float = DRAIN_SECONDS) -> bool:
+        """Waits until the calls that the proxy has seen so far are recorded; whether it came to that."""
+        number = next(self._numbers)
+        self._synced[number] = threading.Event()
+        try:
+            return self.tell(Sync(number)) and self._synced[number].wait(seconds)
+        finally:
+            del self._synced[number]
+
+    def close(self) -> None:
+        """Lets go of the proxy, which then ends with the last child that uses it."""
+        self.open = False
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+
+    def forget(self) -> None:
+        """In a forked child: the link is the parent's, and stays open there."""
+        self.open = False
+        self._socket.close()
+
+    def _first_word(self) -> Ready:
+        self._socket.settimeout(START_SECONDS)
+        while not (words := self._inbox.feed(_received(self._socket))):
+            pass
+        self._socket.settimeout(None)
+        if isinstance(words[0], Failed):
+            raise RuntimeError(words[0].reason)
+        if not isinstance(words[0], Ready):
+            raise RuntimeError("it does not speak as expected")
+        return words[0]
+
+    def _listen(self) -> None:
+        with suppress(OSError, msgspec.DecodeError):
+            while data := self._socket.recv(1 << 16):
+                for message in self._inbox.feed(data):
+                    self._take(message)
+        if self.open:
+            self.open = False
+            say("the proxy for child programs has ended unexpectedly; children that use it lose their connections")
+
+    def _take(self, message: object) -> None:
+        if isinstance(message, Synced):
+            self.hosts = message.hosts
+            if (waiting := self._synced.get(message.number)) is not None:
+                waiting.set()
+        elif isinstance(message, Gone):
+            self._children.pop(message.child, None)
+        elif isinstance(message, Seen):
+            with suppress(Exception):
+                self._record(message)
+
+    def _record(self, seen: Seen) -> None:
+        from llmtrace_otel.proxy.recording import record
+        from llmtrace_otel.telemetry.spans import Recorder
+
+        context, providers = self._children.get(seen.child, (Context(), NO_PROVIDERS))
+        if providers not in self._recorders:
+            self._recorders[providers] = Recorder(*providers)
+        record(self._recorders[providers], seen.call, context, seen.traceparent)
+
+
+def _received(connection: socket.socket) -> bytes:
+    data = connection.recv(1 << 16)
+    if not data:
+        raise RuntimeError("it ended at once")
+    return data
+
+
+def _start(settings: Settings) -> socket.socket:
+    """Starts the process, detached from this one but for a socket, over which it is told its settings."""
+    ours, its = socket.socketpair()
+    with its:
+        try:
+            with suppress_instrumentation():
+                command = [sys.executable, "-IS", "-c", _BOOT, json.dumps(_path()), str(its.fileno())]
+                nowhere: Any = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
+                environ = dict(os.environ)
+                environment.undo(environ)
+                code = subprocess.Popen(  # noqa: S603 - ourselves
+                    command, pass_fds=[its.fileno()], start_new_session=True, env=environ, **nowhere
+                ).wait(START_SECONDS)
+            if code:
+                raise RuntimeError(f"Python could not run it (exit code {code})")
+            ours.sendall(encode(settings))
+        except BaseException:
+            ours.close()
+            raise
+    return ours
+
+
+def _path() -> list[str]:
+    """Where the proxy finds its modules: ours first, and no start-up hook of somebody else's."""
+    import llmtrace_otel
+
+    own = str(Path(llmtrace_otel.__file__).parent.parent)
+    return [own, *(entry for entry in sys.path if entry and not entry.endswith("auto_instrumentation"))]
+
+
+_link: Link | None = None
+_failed_for: list[Registration] | None = None
+_lock = threading.Lock()
+
+
+def admit(context: Context, environ: Mapping[str, str], providers: Providers = NO_PROVIDERS) -> Admission | None:
+    """Lets a child use the proxy, which is started if it is not there; `None` when it cannot serve. Never raises.
+
+    Args:
+        context: In which the child's calls are recorded; the child's span is its current one.
+        environ: What the child's environment would be without us.
+        providers: Of traces, metrics and logs, with which its calls are recorded; the global ones where it has `None`.
+    """
+    try:
+        link = _running()
+        return None if link is None else link.admit(context, environ, providers)
+    except Exception as error:
+        say(f"a child program's LLM calls cannot be seen: {error}")
+        return None
+
+
+def drain(seconds: float = DRAIN_SECONDS) -> bool:
+    """Waits until what the proxy has seen so far is recorded; at once where there is no proxy."""
+    return _link is None or not _link.open or _link.drain(seconds)
+
+
+def hosts() -> dict[str, str]:
+    """The hosts that children had connected to through the proxy when it was last drained, and what became of that."""
+    return {} if _link is None else _link.hosts
+
+
+def _running() -> Link | None:
+    global _link, _failed_for
+    registrations = _registrations()
+    with _lock:
+        if _link is not None and _link.open and _link.registrations == registrations:
+            return _link
+        if _failed_for == registrations:  # said already
+            return None
+        try:
+            started = Link(registrations)
+        except Exception as error:
+            _failed_for = registrations
+            say(f"the proxy for child programs cannot run, so their LLM calls are not seen: {error}")
+            return None
+        if _link is not None and _link.open:  # a provider was registered since; children of before keep theirs
+            _outdated.append(_link)
+        _link = started
+        return _link
+
+
+_outdated: list[Link] = []
+
+
+def _registrations() -> list[Registration]:
+    providers = sys.modules.get("llmtrace_otel.wire.providers")
+    return list(providers.DEFAULT.registrations) if providers is not None else []
+
+
+def _at_exit() -> None:
+    for link in (*_outdated, _link):
+        if link is not None and link.open:
+            link.drain()
+            link.close()
+
+
+def _after_fork_in_child() -> None:
+    global _link, _lock
+    _lock = threading.Lock()
+    for link in (*_outdated, _link):
+        if link is not None:
+            link.forget()
+    _outdated.clear()
+    _link = None
+
+
+atexit.register(_at_exit)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
