@@ -124,8 +124,8 @@ def counted(nursery: Nursery, case: Case) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for variant in VARIANTS:
         attributes = found["llmtrace"]["attributes"] if variant == "bare" else {}
-        calls = 4 if case.row == "stream" else 40
-        found[variant] = nursery.ask(case, variant, 2, calls, attributes=attributes, profiled=True)
+        calls = 2 if case.row == "stream" else 20
+        found[variant] = nursery.ask(case, variant, 1, calls, attributes=attributes, profiled=True)
         if variant != "none" and found[variant]["spans"] < 1:
             raise SystemExit(f"{case.row}, content {case.content}: {variant} did not export a span for every call")
     return found

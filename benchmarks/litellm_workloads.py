@@ -20,6 +20,7 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import thread
 from contextlib import suppress
 from typing import Any, NamedTuple
 from weakref import WeakSet
@@ -32,8 +33,9 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from workloads import MESSAGES, MODEL, Dropped, answer, chunks, settle
 
 CHUNKS = 200
-CHANCE = (os.path.dirname(asyncio.__file__), selectors.__file__, inspect.getfile(WeakSet))
-"""How often event loops turn, and how many tasks they see, is chance: their functions are not counted."""
+CHANCE = (os.path.dirname(asyncio.__file__), *map(inspect.getfile, (selectors, WeakSet, threading, thread)))
+"""How often event loops turn, how many tasks they see, and whether a pool's thread is idle when it is given work, is
+chance: their functions are not counted."""
 PAUSE, LOOKS = 0.03, 3
 """A process is at rest when it takes less than a fifth of the time in each of LOOKS pauses of PAUSE seconds."""
 

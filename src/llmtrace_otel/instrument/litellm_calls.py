@@ -110,9 +110,10 @@ def begin(operation: Operation, given: Mapping[str, Any], *, capture: bool) -> C
     if operation is IMAGE:
         call.output_type = "image"
     for argument, (field, types) in _SETTINGS.items():
-        value = given.get(argument)
-        if value is not None and isinstance(value, types) and not isinstance(value, bool):
-            setattr(call, field, value)
+        if argument in given:
+            value = given[argument]
+            if value is not None and isinstance(value, types) and not isinstance(value, bool):
+                setattr(call, field, value)
     call.library = _told(given, call)
     return call
 
@@ -131,6 +132,11 @@ def _served_by(model: str | None, provider: str | None) -> tuple[str | None, str
     return model, getattr(litellm, "model_cost", {}).get(model, {}).get("litellm_provider")
 
 
+def is_custom(provider: str | None) -> bool:
+    """Whether a provider, by LiteLLM's name, is one of the program's own."""
+    return provider in getattr(sys.modules["litellm"], "_custom_providers", ())
+
+
 def _named(provider: str | None) -> str:
     """A provider of LiteLLM's by the name that the conventions have for it."""
     return _PROVIDERS.get(provider or SOURCE, provider or SOURCE)
@@ -140,8 +146,10 @@ def _told(given: Mapping[str, Any], call: Call) -> Library:
     """Whose call it is, as the program says in `metadata`. Only these keys are read: the rest may hold anything."""
     metadata: dict[str, Any] = {}
     for argument in ("litellm_metadata", "metadata"):
-        if isinstance(more := given.get(argument), Mapping):
+        if argument in given and isinstance(more := given[argument], Mapping):
             metadata |= more
+    if not metadata and given.get("litellm_session_id") is None:
+        return Library(cost_source=SOURCE)
     key = _id(metadata.get("session_key"))
     session = _id(metadata.get("session_id")) or _id(given.get("litellm_session_id"))
     session = session or _id(metadata.get("litellm_session_id"))
@@ -161,7 +169,7 @@ def _told(given: Mapping[str, Any], call: Call) -> Library:
 def finish(operation: Operation, call: Call, given: Mapping[str, Any], outcome: Outcome, frame: Frame) -> None:
     """Completes an ended call with what its requests showed, then with what LiteLLM knows. May raise."""
     call.provider = _named(outcome.provider) if outcome.provider else call.provider
-    asked = call.request_model
+    asked = _served_by(call.request_model, outcome.provider)[0]
     call.request_model = _served_by(outcome.model, outcome.provider)[0] or asked
     frame.merge()
     library = call.library or Library()
@@ -175,7 +183,7 @@ def finish(operation: Operation, call: Call, given: Mapping[str, Any], outcome: 
     if not outcome.abandoned and (not frame.answers or _lacks_content(call)):
         _read(operation, call, outcome)
     call.finish_reasons = outcome.finish_reasons or call.finish_reasons
-    if given.get("mock_response") is not None:  # LiteLLM makes up its tokens and their cost
+    if outcome.passed_on or given.get("mock_response") is not None:  # counted elsewhere, or made up by LiteLLM
         call.usage, call.complete = None, False
         return
     if call.usage is None and not frame.has_requests:
@@ -250,24 +258,34 @@ class Outcome:
         record: Any = None,
     ) -> None:
         self._answer = answer
-        self._stream = stream if hasattr(stream, "chunks") else getattr(stream, "completion_stream", stream)
-        self._completed = getattr(getattr(stream, "completed_response", None), "response", None)
         self._last = last
+        self._stream: Any = None
+        self._completed: Any = None
+        self._chunks: list[Any] = []
+        if stream is not None:
+            self._take_stream(stream)
         self.error = error
         self.abandoned = abandoned
+        self.passed_on = False
+        """Whether the answer is that of another call, which has its tokens and its cost."""
         self._details: Mapping[str, Any] = getattr(record, "model_call_details", None) or {}
         self._costs: Mapping[str, Any] = getattr(record, "cost_breakdown", None) or {}
         self._hidden: Mapping[str, Any] = getattr(last if answer is None else answer, "_hidden_params", None) or {}
-
-    @property
-    def provider(self) -> str | None:
+        self.provider = _text(self._details.get("custom_llm_provider"))
         """Whom LiteLLM asked, by its name for them."""
-        return _text(self._details.get("custom_llm_provider"))
+        self.model = _text(self._details.get("model"))
+        """What it asked for."""
+
+    def _take_stream(self, stream: Any) -> None:
+        self._stream = stream if hasattr(stream, "chunks") else getattr(stream, "completion_stream", stream)
+        self._completed = getattr(getattr(stream, "completed_response", None), "response", None)
+        chunks = getattr(self._stream, "chunks", None)
+        self._chunks = list(chunks) if isinstance(chunks, list) else []
 
     @property
-    def model(self) -> str | None:
-        """What it asked for."""
-        return _text(self._details.get("model"))
+    def id(self) -> str | None:
+        """The answer's, which LiteLLM makes up where the provider has none."""
+        return _text(getattr(self._last if self._answer is None else self._answer, "id", None))
 
     @property
     def cache_hit(self) -> bool:
@@ -280,23 +298,26 @@ class Outcome:
     @property
     def cost(self) -> float | None:
         """USD; LiteLLM's zero may mean that it has no price."""
-        stated = (
-            self._hidden.get("response_cost"),
-            self._details.get("response_cost"),
-            getattr(self._last_usage, "cost", None),
+        return (
+            amount(self._hidden.get("response_cost"))
+            or amount(self._details.get("response_cost"))
+            or amount(getattr(self._last_usage, "cost", None))
         )
-        return next((float(usd) for usd in stated if isinstance(usd, int | float) and usd > 0), None)
 
     @property
     def breakdown(self) -> dict[str, float] | None:
-        stated = {_COSTS[name]: usd for name, usd in self._costs.items() if usd and name in _COSTS}
-        return {name: float(usd) for name, usd in stated.items() if isinstance(usd, int | float)} or None
+        return {
+            _COSTS[name]: float(usd)
+            for name, usd in self._costs.items()
+            if usd and name in _COSTS and isinstance(usd, int | float)
+        } or None
 
     @property
     def finish_reasons(self) -> list[str] | None:
-        reasons = [getattr(self._stream, "received_finish_reason", None)] + [
-            getattr(choice, "finish_reason", None) for choice in getattr(self._answer, "choices", None) or ()
-        ]
+        choices = getattr(self._answer, "choices", None) or ()
+        reasons = [getattr(choice, "finish_reason", None) for choice in choices]
+        if self._stream is not None:
+            reasons.append(getattr(self._stream, "received_finish_reason", None))
         return [reason for reason in reasons if isinstance(reason, str) and reason] or None
 
     @property
@@ -309,11 +330,6 @@ class Outcome:
         """The usage of the last chunk that states any, which is looked for from the end."""
         pieces = filter(None, (self._last, *reversed(self._chunks)))
         return next((usage for piece in pieces if (usage := getattr(piece, "usage", None))), None)
-
-    @property
-    def _chunks(self) -> list[Any]:
-        chunks = getattr(self._stream, "chunks", None)
-        return list(chunks) if isinstance(chunks, list) else []
 
     @property
     def _last_usage(self) -> Any:
@@ -372,6 +388,11 @@ def _id(value: Any) -> str | None:
         return str(value).encode("utf-8", "replace").decode() or None
     except Exception:
         return None
+
+
+def amount(value: Any) -> float | None:
+    """USD, if it is some."""
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) and value > 0 else None
 
 
 def _count(value: Any) -> int | None:

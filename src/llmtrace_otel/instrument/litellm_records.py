@@ -31,6 +31,7 @@ from llmtrace_otel.instrument.litellm_calls import (
     RESPONSES,
     TEXT,
     Operation,
+    amount,
     begin,
     encoded,
 )
@@ -183,11 +184,11 @@ def _is_estimated(kwargs: Mapping[str, Any], usage: Usage | None) -> bool:
 
 def _set_cost(record: Record, kwargs: Mapping[str, Any]) -> None:
     """LiteLLM's zero may mean that it has no price: it is a cost only where a cache has answered."""
-    cost = _amount(kwargs.get("response_cost"))
+    cost = amount(kwargs.get("response_cost"))
     record.cache_hit = kwargs.get("cache_hit") is True or _logged(kwargs).get("cache_hit") is True
     if record.cache_hit:
         record.cost_usd = 0.0
-        record.saved_cost_usd = _amount(_logged(kwargs).get("saved_cache_cost")) or cost
+        record.saved_cost_usd = amount(_logged(kwargs).get("saved_cache_cost")) or cost
     else:
         record.cost_usd = cost
 
@@ -240,8 +241,3 @@ def _count(value: Any) -> int | None:
     if isinstance(value, str) and value.isdecimal():
         return int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def _amount(value: Any) -> float | None:
-    """USD, if it is some."""
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) and value > 0 else None

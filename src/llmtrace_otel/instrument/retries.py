@@ -1,15 +1,16 @@
-"""The SDKs' retry loops: all attempts of one SDK call belong to one span.
+"""Retry loops: all attempts of one call belong to one span.
 
 The SDKs that are generated alike (`SyncAPIClient.request`, `AsyncAPIClient.request` in `_base_client`) send attempt
 after attempt from one loop. While it runs, a failed attempt's span is held instead of ended; the next attempt takes it
-over, and when the loop gives up, it ends with the last error.
+over, and when the loop gives up, it ends with the last error. LiteLLM's loops make whole calls of its own again.
 """
 
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Any
 
@@ -30,18 +31,32 @@ SDKS = (
 
 
 class LogicalCall:
-    """One run of an SDK's request loop."""
+    """One run of a loop of attempts, `with` which it is the one that `here` tells of."""
 
-    __slots__ = ("_held", "_is_same", "_over")
+    __slots__ = ("_held", "_here", "_is_same", "_token", "over")
 
-    def __init__(self, is_same: Callable[[Call, Call], bool] | None = None) -> None:
+    def __init__(
+        self, here: ContextVar[LogicalCall | None], is_same: Callable[[Call, Call], bool] | None = None
+    ) -> None:
+        self._here = here
         self._is_same = is_same or _is_same
         self._held: CallSpan | Part | None = None
-        self._over = False
+        self.over = False
+        """Whether the loop has ended: a task that was started meanwhile has it for good."""
+
+    def __enter__(self) -> None:
+        self._token: Token[LogicalCall | None] = self._here.set(self)
+
+    def __exit__(self, *_: object) -> None:
+        """The loop is over: a span still held ends with its last attempt's error."""
+        with suppress(ValueError):  # a coroutine that is closed from without its task
+            self._here.reset(self._token)
+        self.over = True
+        self._end_held()
 
     def hold(self, span: CallSpan | Part) -> bool:
         """Keeps the span of a failed attempt for the next one; refuses when the loop is over."""
-        if self._over:
+        if self.over:
             return False
         self._end_held()
         self._held = span
@@ -54,11 +69,6 @@ class LogicalCall:
             return None
         self._held = None
         return held
-
-    def close(self) -> None:
-        """The loop is over: a span still held ends with its last attempt's error."""
-        self._over = True
-        self._end_held()
 
     def _end_held(self) -> None:
         held, self._held = self._held, None
@@ -76,7 +86,13 @@ def _is_same(one: Call, other: Call) -> bool:
     )
 
 
+def _is_same_model(one: Call, other: Call) -> bool:
+    """Whether two attempts ask the same of the same model, wherever it is."""
+    return (one.operation, one.request_model) == (other.operation, other.request_model)
+
+
 _current: ContextVar[LogicalCall | None] = ContextVar("llmtrace_logical_call", default=None)
+_routed: ContextVar[LogicalCall | None] = ContextVar("llmtrace_routed_call", default=None)
 
 
 def current() -> LogicalCall | None:
@@ -84,38 +100,45 @@ def current() -> LogicalCall | None:
     return _current.get()
 
 
-def _leave(token: Token[LogicalCall | None]) -> None:
-    with suppress(ValueError):  # a coroutine that is closed from without its task
-        _current.reset(token)
+def routed() -> LogicalCall | None:
+    """LiteLLM's loop of attempts that is running here, if any: its router's, or a function's that tries again."""
+    logical = _routed.get()
+    return None if logical is None or logical.over else logical
 
 
 def one_call(original: Any) -> Any:
-    """Wraps a request loop."""
+    """Wraps a request loop of an SDK."""
 
     @functools.wraps(original)
     def request(*args: Any, **kwargs: Any) -> Any:
-        logical = LogicalCall()
-        token = _current.set(logical)
-        try:
+        with LogicalCall(_current):
             return original(*args, **kwargs)
-        finally:
-            _leave(token)
-            logical.close()
 
     return request
 
 
 def one_call_async(original: Any) -> Any:
-    """Wraps an asynchronous request loop."""
+    """Wraps an asynchronous request loop of an SDK."""
 
     @functools.wraps(original)
     async def request(*args: Any, **kwargs: Any) -> Any:
-        logical = LogicalCall()
-        token = _current.set(logical)
-        try:
+        with LogicalCall(_current):
             return await original(*args, **kwargs)
-        finally:
-            _leave(token)
-            logical.close()
 
     return request
+
+
+def attempts(original: Any) -> Any:
+    """Wraps a loop of LiteLLM's, of either kind; for a fallback it may call itself, which is no other loop."""
+
+    @functools.wraps(original)
+    def attempt(*args: Any, **kwargs: Any) -> Any:
+        with LogicalCall(_routed, _is_same_model) if routed() is None else nullcontext():
+            return original(*args, **kwargs)
+
+    @functools.wraps(original)
+    async def attempt_async(*args: Any, **kwargs: Any) -> Any:
+        with LogicalCall(_routed, _is_same_model) if routed() is None else nullcontext():
+            return await original(*args, **kwargs)
+
+    return attempt_async if inspect.iscoroutinefunction(original) else attempt

@@ -232,14 +232,14 @@ def recorded(given: dict[str, list[Message]], known: Mapping[str, bytes] | None 
 
 
 def _exported(messages: list[Message], known: bytes | None) -> Exported:
-    if known is not None and _wanted_redaction() is None and _fits(known):
+    if _wanted_redaction() is None and _fits(known):
         return Exported(messages, 0, known)
     return Exported(*limited(redacted_messages(messages)))
 
 
-def _fits(known: bytes) -> bool:
+def _fits(known: bytes | None) -> bool:
     most = limit()
-    return most is None or len(known) <= most
+    return most is None or (known is not None and len(known) <= most)
 
 
 def to_json(value: Any) -> str:

@@ -34,11 +34,14 @@ _FRAME = create_key("llmtrace-frame")
 _SUPPRESS_OPENLLMETRY = "suppress_language_model_instrumentation"
 _UTIL_GENAI = "opentelemetry.util.genai."
 _UTIL_GENAI_SCOPE = "opentelemetry.util.genai.handler"
-_HEED_ONLY_GENERAL_SUPPRESSION = (
-    "openinference.instrumentation.openai",
-    "openinference.instrumentation.litellm",
-    "logfire",
+_HEED_ONLY_GENERAL_SUPPRESSION = frozenset(
+    {
+        "openinference.instrumentation.openai",
+        "openinference.instrumentation.litellm",
+        "logfire",
+    }
 )
+_SUPPRESS_INSTRUMENTATION_PLAIN = "suppress_instrumentation"
 
 _started: ContextVar[Any] = ContextVar("llmtrace_started_inference", default=None)
 
@@ -95,6 +98,11 @@ def frame_of(context: Context) -> Frame | None:
     return frame if frame is not None and frame.sending else None
 
 
+def is_suppressed(context: Context) -> bool:
+    """What `is_instrumentation_enabled` denies of the current context, of one that is at hand."""
+    return bool(context.get(_SUPPRESS_INSTRUMENTATION_KEY) or context.get(_SUPPRESS_INSTRUMENTATION_PLAIN))
+
+
 def framed(context: Context, frame: Frame) -> Context:
     """A context in which requests belong to a call of ours, and other instrumentations leave it to us."""
     values: dict[str, object] = {**trace.set_span_in_context(frame.span, context)}
@@ -102,7 +110,7 @@ def framed(context: Context, frame: Frame) -> Context:
     values[_SUPPRESS_OPENLLMETRY] = True
     if f"{_UTIL_GENAI}handler" in sys.modules:
         values |= _for_util_genai()
-    if any(module in sys.modules for module in _HEED_ONLY_GENERAL_SUPPRESSION):
+    if not sys.modules.keys().isdisjoint(_HEED_ONLY_GENERAL_SUPPRESSION):
         values[_SUPPRESS_INSTRUMENTATION_KEY] = True
     return Context(values)
 

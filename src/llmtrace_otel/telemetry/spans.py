@@ -67,13 +67,16 @@ RESPONSE: dict[str, str] = {
 
 LIBRARY_REQUEST: dict[str, str] = {
     semconv.SESSION_ID: "session_id",
+    semconv.AGENT_NAME: "agent_name",
+    semconv.AGENT_ID: "agent_id",
     semconv.AGENT_TYPE: "agent_type",
+    semconv.AGENT_PARENT_ID: "parent_agent_id",
     semconv.AGENT_PARENT_SESSION: "parent_session",
     semconv.TASK_ID: "task_id",
     semconv.TURN_COUNT: "turn_count",
     semconv.ORIGINAL_MODEL: "original_model",
 }
-"""What a library between the program and the wire was told with the request."""
+"""What the one who makes the request for the program was told, or says of itself."""
 
 LIBRARY_RESPONSE: dict[str, str] = {
     semconv.ORIGINAL_MODEL: "original_model",
@@ -193,6 +196,8 @@ class Recorder:
         )
         if span.is_recording():
             cost.load()
+        elif call.capture:
+            call.capture = content.on_events()  # of a span that is not sampled nothing else is kept
         call_span = CallSpan(self, call, span, owned=True)
         call_span.started = started
         return call_span

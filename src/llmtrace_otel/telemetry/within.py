@@ -89,20 +89,20 @@ class Part:
 class Frame:
     """A call that is recorded above its requests."""
 
-    __slots__ = ("_call_span", "_parts", "sending")
+    __slots__ = ("_call_span", "_parts", "answers", "sending", "span")
 
     def __init__(self, call_span: CallSpan) -> None:
         self._call_span = call_span
         self._parts: list[Part] = []
+        self.span = call_span.span
         self.sending = False
         """Whether requests that start now are its own: a task or thread that it started may outlive it."""
-
-    @property
-    def span(self) -> Span:
-        return self._call_span.span
+        self.answers = 0
+        """How many of its requests were answered with a count of tokens, once they are merged."""
 
     def part(self, call: Call) -> Part:
-        """A request of this call starts."""
+        """A request of this call starts. What the call has no use for is not built."""
+        call.capture = call.capture and self._call_span.call.capture
         part = Part(self, call)
         self._parts.append(part)
         return part
@@ -113,11 +113,6 @@ class Frame:
         return bool(self._parts)
 
     @property
-    def answers(self) -> int:
-        """How many of its requests were answered with a count of tokens."""
-        return len([part for part in self._parts if part.call.usage is not None])
-
-    @property
     def complete_without_usage(self) -> bool:
         """Whether its last request was answered whole, and without a count of tokens."""
         last = self._parts[-1].call if self._parts else None
@@ -125,10 +120,13 @@ class Frame:
 
     def merge(self) -> None:
         """Puts what the requests showed so far into the call."""
+        seen: list[Call] = []
+        self.answers = 0
         for part in self._parts:
             if part.settle is not None:
                 part.settle()
-        seen = [part.call for part in self._parts]
+            seen.append(part.call)
+            self.answers += part.call.usage is not None
         if seen:
             merge(self._call_span.call, seen)
 

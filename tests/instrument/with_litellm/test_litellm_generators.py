@@ -116,3 +116,24 @@ def test_a_stream_that_takes_no_attribute_is_left_alone(giving: Any, recorded: R
     with pytest.raises(StopIteration):
         next(stream)
     assert len(recorded.spans) == 1
+    assert not left_streams._open
+
+
+def test_a_task_that_is_given_back_stays_the_very_task(giving: Any, recorded: Recorded) -> None:
+    async def main() -> None:
+        task = asyncio.ensure_future(asyncio.sleep(0, "answer"))
+        assert giving(task) is task
+        assert await task == "answer"
+
+    asyncio.run(main())
+    assert "gen_ai.usage.input_tokens" not in (recorded.span.attributes or {})
+
+
+def test_a_coroutine_that_is_given_back_is_a_part_of_its_call(giving: Any, recorded: Recorded) -> None:
+    async def main() -> None:
+        coroutine = giving(asyncio.sleep(0, "answer"))
+        assert not recorded.spans
+        assert await coroutine == "answer"
+
+    asyncio.run(main())
+    assert len(recorded.spans) == 1

@@ -82,6 +82,37 @@ def test_a_routed_call_is_a_child_of_its_caller(traced: Recorded, openai: Any) -
     assert call.parent == agent.context
 
 
+def test_a_routed_call_made_from_a_hook_of_an_earlier_one_is_one_call_too(either: Recorded, openai: Any) -> None:
+    from litellm.integrations.custom_logger import CustomLogger
+
+    headers = {"x-mode": "fail-500-times-2", "x-test-id": f"hook-{id(either)}"}
+    asked = [{"role": "user", "content": f"hook-{id(either)}"}]
+
+    class Reviewer(CustomLogger):
+        """Has an answer reviewed by another model."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.done = asyncio.Event()
+
+        async def async_log_success_event(self, kwargs: Any, *_: Any, **__: Any) -> None:
+            if kwargs["messages"] == asked:  # LiteLLM may still have to tell of earlier tests' calls
+                await router(openai, headers, num_retries=2).acompletion(model="cheap", messages=HI)
+                self.done.set()
+
+    async def main() -> None:
+        litellm.callbacks = [reviewer := Reviewer()]
+        await router(openai, {}).acompletion(model="good", messages=asked)
+        await asyncio.wait_for(reviewer.done.wait(), 20)
+
+    try:
+        asyncio.run(main())
+    finally:
+        litellm.logging_callback_manager._reset_all_callbacks()
+    told = [(span.name, (span.attributes or {}).get("llmtrace.attempts")) for span in either.spans]
+    assert told == [("chat gpt-5", None), ("chat gpt-5-mini", 3)]
+
+
 def closed_from_without(openai: dict[str, Any]) -> str | None:
     """What comes of closing a call that is pending, as when a loop is shut down."""
     loop = asyncio.new_event_loop()
