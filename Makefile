@@ -3,6 +3,7 @@
 # make corpus  the recorded exchanges alone, with their table
 # make bench   what tracing adds to a call
 # make matrix  the suite again with other versions of what we depend on
+# make interop      real command-line agents, offline, traced through the proxy
 # make duplicates   every other instrumentation beside ours: is each call counted once?
 
 PYTHON ?= python3
@@ -11,7 +12,7 @@ BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check --quiet
 export PIP_CONSTRAINT = $(CURDIR)/constraints.txt
 
-.PHONY: demo test lint format corpus bench matrix duplicates clean
+.PHONY: demo test lint format corpus bench matrix duplicates interop clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python examples/demo.py
@@ -39,6 +40,10 @@ matrix:
 
 duplicates: $(VENV)/.test
 	$(BIN)/python scripts/duplicates.py
+
+interop: $(VENV)/.test
+	$(BIN)/python scripts/install_clis.py
+	$(BIN)/python -m pytest -m interop -n 2
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis traces.jsonl

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from llmtrace_otel.instrument.httpx import HTTPXInstrumentor
     from llmtrace_otel.instrument.litellm import LiteLLMInstrumentor
     from llmtrace_otel.instrument.litellm_callback import LLMTraceCallback
+    from llmtrace_otel.instrument.subprocess import SubprocessInstrumentor
     from llmtrace_otel.instrument.threads import ThreadsInstrumentor
     from llmtrace_otel.instrument.websockets import WebSocketsInstrumentor
     from llmtrace_otel.telemetry.content import set_redaction
@@ -29,6 +30,7 @@ __all__ = [
     "HTTPXInstrumentor",
     "LLMTraceCallback",
     "LiteLLMInstrumentor",
+    "SubprocessInstrumentor",
     "ThreadsInstrumentor",
     "WebSocketsInstrumentor",
     "agent",
@@ -44,6 +46,7 @@ _HOMES = {
     "HTTPXInstrumentor": "instrument.httpx",
     "LLMTraceCallback": "instrument.litellm_callback",
     "LiteLLMInstrumentor": "instrument.litellm",
+    "SubprocessInstrumentor": "instrument.subprocess",
     "ThreadsInstrumentor": "instrument.threads",
     "WebSocketsInstrumentor": "instrument.websockets",
     "agent": "attribution.api",
