@@ -177,6 +177,15 @@ def test_a_provider_that_is_registered_later_is_opened_for_later_children(fresh,
     fresh._outdated.clear()
 
 
+def test_a_proxy_does_not_grow_older_than_its_certificates(fresh, base, monkeypatch):
+    monkeypatch.setattr(link, "LIFE_SECONDS", 0.0)
+    directories = {fresh.admit(span_context(number), base).offer.directory for number in (1, 2)}
+    assert len(directories) == 2
+    for old in fresh._outdated:
+        old.close()
+    fresh._outdated.clear()
+
+
 PARENT = """
 import os, subprocess, sys
 os.environ.pop("PYTHONPATH", None)

@@ -19,6 +19,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -58,6 +59,8 @@ NO_PROVIDERS: Final[Providers] = (None, None, None)
 START_SECONDS: Final = 10.0
 """How long the proxy may take to be there; it takes a tenth of a second on an idle machine."""
 DRAIN_SECONDS: Final = 2.0
+LIFE_SECONDS: Final = 7 * 24 * 3600.0
+"""After which new children get a new proxy: the CA of the old one will expire, and its directory be cleaned away."""
 RELAY: Final = "LLMTRACE_RELAY"
 _BOOT: Final = """
 import json, os, sys
@@ -97,6 +100,7 @@ class Link:
         self._writing = threading.Lock()
         self._inbox = Inbox(of_proxy=False)
         self.open = True
+        self._until = time.monotonic() + LIFE_SECONDS
         self.hosts: dict[str, str] = {}
         """The hosts that children had connected to when it was last drained, and what became of that."""
         self._socket = _start(Settings(self.registrations, content.mode() is not content.Mode.NO_CONTENT))
@@ -107,6 +111,10 @@ class Link:
             raise
         self._port, self._directory = ready.port, ready.directory
         threading.Thread(target=self._listen, name="llmtrace-proxy", daemon=True).start()
+
+    def serves(self, registrations: list[Registration]) -> bool:
+        """Whether new children may use it, and these providers are opened."""
+        return self.open and self.registrations == registrations and time.monotonic() < self._until
 
     def admit(self, context: Context, environ: Mapping[str, str], providers: Providers) -> Admission | None:
         """Lets a child in whose span is in `context`; `None` once the proxy is gone."""
@@ -266,7 +274,7 @@ def _running() -> Link | None:
     global _link, _failed_for
     registrations = _registrations()
     with _lock:
-        if _link is not None and _link.open and _link.registrations == registrations:
+        if _link is not None and _link.serves(registrations):
             return _link
         if _failed_for == registrations:  # said already
             return None
@@ -276,7 +284,7 @@ def _running() -> Link | None:
             _failed_for = registrations
             say(f"the proxy for child programs cannot run, so their LLM calls are not seen: {error}")
             return None
-        if _link is not None and _link.open:  # a provider was registered since; children of before keep theirs
+        if _link is not None and _link.open:  # children of before keep theirs
             _outdated.append(_link)
         _link = started
         return _link
