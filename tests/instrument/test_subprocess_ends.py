@@ -52,7 +52,9 @@ WAITS = {
     "os.waitpid for any": lambda child: os.waitpid(-1, 0),
     "os.wait": lambda child: os.wait(),
     "os.wait3": lambda child: os.wait3(0),
+    "os.wait3 by keyword": lambda child: os.wait3(options=0),
     "os.wait4": lambda child: os.wait4(child.pid, 0),
+    "os.wait4 by keyword": lambda child: os.wait4(pid=child.pid, options=0),
     "os.waitid": lambda child: os.waitid(os.P_PID, child.pid, os.WEXITED),
     "os.waitid that leaves it": lambda child: os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT),
 }

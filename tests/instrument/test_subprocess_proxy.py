@@ -10,8 +10,11 @@ from typing import Any
 
 import pytest
 from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from subprocess_helpers import instrumented
 
+from llmtrace_otel.instrument.subprocess import SubprocessInstrumentor
 from llmtrace_otel.proxy import environment, link
 from support.spans import Recorded
 
@@ -109,12 +112,11 @@ def test_a_proxy_that_breaks_costs_no_child(recorded: Recorded, proxy: Proxy, mo
     assert len(recorded.spans) == 1
 
 
-def test_a_child_that_is_not_recorded_is_not_led_there(proxy: Proxy, monkeypatch: pytest.MonkeyPatch):
-    with instrumented(monkeypatch) as recorded:
-        monkeypatch.delenv("LLMTRACE_INTERCEPT")
-        recorded.tracer_provider.shutdown()
-        monkeypatch.setenv("LLMTRACE_INTERCEPT", "never")
-        subprocess.run(SHOW, stdout=subprocess.DEVNULL, check=True)
+def test_a_child_whose_span_is_not_recorded_is_not_led_there(recorded: Recorded, proxy: Proxy):
+    SubprocessInstrumentor().uninstrument()
+    SubprocessInstrumentor().instrument(tracer_provider=TracerProvider(sampler=ALWAYS_OFF, shutdown_on_exit=False))
+    done = subprocess.run(SHOW, stdout=subprocess.PIPE, env={}, check=True)
+    assert done.stdout == b"\n"
     assert proxy.contexts == []
 
 

@@ -301,7 +301,7 @@ def test_other_hosts_are_tunnelled_untouched(world: World, other: Scripted):
         assert read_all(client) == b"hello"
     with pytest.raises(ssl.SSLCertVerificationError):
         world.secure(UNOPENED, other.port, world.authority.pem)
-    assert world.server.hosts == {UNOPENED: "tunnelled"}
+    assert world.server.hosts == {UNOPENED: "passed on"}
 
 
 def test_a_tunnel_may_be_over_in_one_direction(world: World):
@@ -477,6 +477,17 @@ def test_a_child_is_finished_when_its_connections_are(world: World):
     world.in_loop(world.server.finished("child", 10))
     assert world.server.busy() == set()
     assert [call.http_status for call in world.wait_for_calls(1)] == [503]
+
+
+def test_no_byte_waits_for_others_on_either_side(world: World, openai: int):
+    async def options() -> list[int]:
+        (tee,) = world.server._open
+        sockets = [side.transport.get_extra_info("socket") for side in (tee.client, tee.upstream)]
+        return [one.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) for one in sockets]
+
+    with world.secure(OPENED, openai):
+        assert eventually(lambda: world.server.hosts == {OPENED: "read"})
+        assert world.in_loop(options()) == [1, 1]
 
 
 def test_a_child_that_lives_on_below_itself_is_not_waited_for(world: World):

@@ -35,6 +35,9 @@ class Wire(asyncio.Transport):
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
         self.protocol = protocol
 
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """Never full of itself."""
+
     def pause_reading(self) -> None:
         self.is_read = False
 

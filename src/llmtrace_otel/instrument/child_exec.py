@@ -27,7 +27,7 @@ def execv(starter: Starter, original: Callable[..., Any], execve: Callable[..., 
 
     @functools.wraps(original)
     def execute(path: Any, argv: Any, /) -> Any:
-        with _succeeding(starter, path, None) as environ:
+        with _succeeding(starter, path) as environ:
             return original(path, argv) if environ is None else execve(path, argv, environ)
 
     return execute
@@ -38,6 +38,8 @@ def execve(starter: Starter, original: Callable[..., Any]) -> Callable[..., Any]
 
     @functools.wraps(original)
     def execute(path: Any, argv: Any, env: Any) -> Any:
+        if env is None:  # which is no environment
+            return original(path, argv, env)
         with _succeeding(starter, path, env) as environ:
             return original(path, argv, env if environ is None else environ)
 
@@ -45,7 +47,7 @@ def execve(starter: Starter, original: Callable[..., Any]) -> Callable[..., Any]
 
 
 @contextmanager
-def _succeeding(starter: Starter, path: Any, given: Any) -> Iterator[Environment | None]:
+def _succeeding(starter: Starter, path: Any, given: Any = None) -> Iterator[Environment | None]:
     """The new program's environment, or `None` to leave the call alone; what is left of it if the call fails."""
     environ, withdraw = None, None
     try:

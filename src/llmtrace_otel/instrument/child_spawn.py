@@ -22,7 +22,7 @@ def posix_spawn(starter: Starter, original: Callable[..., int], *, searched: boo
 
     @functools.wraps(original)
     def spawn(path: Any, argv: Any, env: Any, /, **kwargs: Any) -> int:
-        start = starter.begin(lambda: Program.of(path, argv, searched=searched), env)
+        start = starter.begin(lambda: _program(path, argv, searched, env), env)
         if start is None:
             return original(path, argv, env, **kwargs)
         with start:
@@ -31,6 +31,11 @@ def posix_spawn(starter: Starter, original: Callable[..., int], *, searched: boo
         return pid
 
     return spawn
+
+
+def _program(file: Any, args: Any, searched: bool, env: Any) -> Program | None:
+    """What runs in a given environment, which `None` is not one of."""
+    return None if env is None else Program.of(file, args, searched=searched)
 
 
 def spawnv(
@@ -53,7 +58,7 @@ def spawnve(starter: Starter, original: Callable[..., int], *, searched: bool) -
 
     @functools.wraps(original)
     def spawn(mode: int, file: Any, args: Any, env: Any) -> int:
-        start = starter.begin(lambda: Program.of(file, args, searched=searched), env)
+        start = starter.begin(lambda: _program(file, args, searched, env), env)
         if start is None:
             return original(mode, file, args, env)
         return _spawned(start, original, mode, file, args)

@@ -109,8 +109,8 @@ class Starter:
     def begin(self, read: Callable[[], Program | None], given: Any = None) -> Start | None:
         """Begins the span of the child that `read` tells of, and makes its environment of the `given` one.
 
-        Gives `None` for a call to be left alone. `given` is a mapping, or `None` for this process's environment. Never
-        raises: what the call itself will refuse is left to it.
+        Gives `None` for a call to be left alone. `given` is a mapping, or `None` for this process's environment, which
+        is its default. Never raises: what the call itself will refuse is left to it.
         """
         if not self.wanted():
             return None

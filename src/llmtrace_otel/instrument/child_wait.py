@@ -15,7 +15,7 @@ def waitpid(original: Callable[..., Any]) -> Callable[..., Any]:
     """Wraps `os.waitpid` and `os.wait4`: of one process, unless its id is none."""
 
     @functools.wraps(original)
-    def wait(pid: int, options: int, /) -> Any:
+    def wait(pid: int, options: int) -> Any:
         child = None if options & os.WNOHANG else children.awaited(pid)
         try:
             result = original(pid, options)
@@ -36,10 +36,10 @@ def wait(original: Callable[..., Any]) -> Callable[..., Any]:
     """Wraps `os.wait` and `os.wait3`: of any process."""
 
     @functools.wraps(original)
-    def wait(*options: int) -> Any:
-        result = original(*options)
+    def wait(*args: int, **kwargs: int) -> Any:
+        result = original(*args, **kwargs)
         if result[0]:
-            _tell_status(result[0], result[1], *options)
+            _tell_status(result[0], result[1], *args, *kwargs.values())
         return result
 
     return wait

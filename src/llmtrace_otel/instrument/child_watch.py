@@ -58,7 +58,9 @@ class Watcher:
                 self._epoll.register(descriptor, select.EPOLLIN)
                 self._run()
             except BaseException:
-                self.leave(child)
+                del self._watched[descriptor]
+                child.descriptor = None
+                os.close(descriptor)
                 raise
 
     def leave(self, child: Child) -> None:
@@ -67,8 +69,8 @@ class Watcher:
             descriptor, child.descriptor = child.descriptor, None
             if descriptor is not None:
                 del self._watched[descriptor]
-                with suppress(OSError):  # the program may have closed all descriptors
-                    self._epoll.unregister(descriptor)  # a child that has not begun its program yet has it, too
+                with suppress(OSError):  # the program has closed it: it may be a file of its own now
+                    self._epoll.unregister(descriptor)  # closing is not enough while a fork has it, too
                     os.close(descriptor)
 
     def wake(self) -> None:

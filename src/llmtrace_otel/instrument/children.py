@@ -48,7 +48,9 @@ class Child:
     known = False
     """Whether it is over, and as much of its exit code is known as can be."""
     done = False
+    """Whether its span has ended, is about to, or is the parent's."""
     _code: int | None = None
+    _error: BaseException | None = None
     _end_ns: int | None = None
 
     def __init__(self, span: Span) -> None:
@@ -87,19 +89,15 @@ class Child:
 
     def fail(self, error: BaseException) -> None:
         """It could not be started."""
-        with self._lock:
-            if self.done:  # by whom it was started; this is a fork that was to become the child
-                return
-            self.done = True
-            self.span.set_attribute(sc.ERROR_TYPE, type(error).__qualname__)
-            self.span.set_status(Status(StatusCode.ERROR, str(error)))
-            self.span.end()
-        if self.admission is not None:
-            self.admission.ended()
+        self._error = error
+        self.note(None)
+        self.end()
 
     def _end(self) -> None:
         self.span.set_attributes(self._told())
-        if self._code:
+        if self._error is not None:
+            self.span.set_status(Status(StatusCode.ERROR, str(self._error)))
+        elif self._code:
             self.span.set_status(Status(StatusCode.ERROR))
         self.span.end(self._end_ns)
         if self.admission is not None and (self.known or self.awaited):  # else it outlives us, and needs its proxy
@@ -111,7 +109,9 @@ class Child:
             told[sc.PROCESS_PID] = self.pid
         if self._code is not None:
             told[sc.PROCESS_EXIT_CODE] = self._code
-        if self._code:
+        if self._error is not None:
+            told[sc.ERROR_TYPE] = type(self._error).__qualname__
+        elif self._code:
             told[sc.ERROR_TYPE] = _error_type(self._code)
         return told
 
@@ -161,9 +161,17 @@ def _watch(child: Child, pid: int) -> None:
 
 def ended(pid: int, code: int | None) -> None:
     """The program has waited for a process, which may be a child of these."""
-    if (child := _open.get(pid)) is not None:
-        child.note(code)
+    if (child := _told_of(pid, code)) is not None:
         child.end()
+
+
+def _told_of(pid: int, code: int | None) -> Child | None:
+    """The child with this process id, which is over; who is not its parent cannot tell that."""
+    child = _open.get(pid)
+    if child is None or (code is None and not child.own):
+        return None
+    child.note(code)
+    return child
 
 
 def awaited(pid: int) -> Child | None:
@@ -184,11 +192,8 @@ def not_awaited(child: Child) -> None:
 
 def noted(pid: int, code: int | None) -> None:
     """The program has looked whether a process is over, and it is. Takes no lock."""
-    child = _open.get(pid)
-    if child is None:
-        return
-    child.note(code)
-    if child.done:  # or another thread is about to end it, for which nobody is to wait here
+    child = _told_of(pid, code)
+    if child is None or child.done:  # another thread may be at it, for which nobody is to wait here
         return
     if not child.watched:
         child.end()

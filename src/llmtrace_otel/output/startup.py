@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 OUTPUT: Final = "LLMTRACE_OUTPUT"
 OTLP: Final = "OTEL_EXPORTER_OTLP_"
 PROXY_UNDO: Final = "LLMTRACE_PROXY_UNDO"
+CONTEXT: Final = ("TRACEPARENT", "TRACESTATE", "BAGGAGE")
 OWN_EXPORTER: Final = "llmtrace_jsonl"
 EXPORTERS: Final = {signal: f"OTEL_{signal}_EXPORTER" for signal in ("TRACES", "METRICS", "LOGS")}
 CONFIGURATOR_ONLY: Final = (  # read by the SDK's configurator, not by a bare TracerProvider
@@ -175,9 +176,7 @@ def flush_at_exits() -> None:
 
 def attach_environment() -> None:
     """Be a child of the span that started this process. The variables are W3C whatever OTEL_PROPAGATORS says."""
-    from .carrier import from_variables
-
-    carrier = from_variables(os.environ)
+    carrier = {name.lower(): value for name in CONTEXT if (value := os.environ.get(name))}
     if not carrier:
         return
     from opentelemetry import baggage, context

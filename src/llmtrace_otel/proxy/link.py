@@ -100,6 +100,7 @@ class Link:
         self._writing = threading.Lock()
         self._inbox = Inbox(of_proxy=False)
         self.open = True
+        self._why = ""
         self._until = time.monotonic() + LIFE_SECONDS
         self.hosts: dict[str, str] = {}
         """The hosts that children had connected to when it was last drained, and what became of that."""
@@ -179,13 +180,15 @@ class Link:
                     self._take(message)
         if self.open:
             self.open = False
-            say("the proxy for child programs has ended unexpectedly; children that use it lose their connections")
+            say(f"the proxy for child programs has ended, and with it the connections of those that use it{self._why}")
 
     def _take(self, message: object) -> None:
         if isinstance(message, Synced):
             self.hosts = message.hosts
             if (waiting := self._synced.get(message.number)) is not None:
                 waiting.set()
+        elif isinstance(message, Failed):
+            self._why = f": {message.reason}"
         elif isinstance(message, Gone):
             self._children.pop(message.child, None)
         elif isinstance(message, Seen):

@@ -6,19 +6,23 @@ whole, or until the answer comes; an answer is read piece by piece and nothing o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from time import time_ns
-from typing import Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 import h11
 
 from llmtrace_otel.proxy.attempts import Attempts, Key
-from llmtrace_otel.proxy.frames import Frames
 from llmtrace_otel.wire import agents
 from llmtrace_otel.wire.call import Call
 from llmtrace_otel.wire.exchange import Exchange
 from llmtrace_otel.wire.providers import Providers
 from llmtrace_otel.wire.realtime import Conversation
+
+if TYPE_CHECKING:
+    from h11._headers import Headers
+
+    from llmtrace_otel.proxy.frames import Frames
 
 LARGEST_BODY: Final = 64 * 1024 * 1024
 """Bytes of a request that are held; a larger one is read no further than its URL."""
@@ -55,6 +59,8 @@ class Calls:
         self, where: Where, request: h11.Request, response: h11.InformationalResponse, path: str, query: str
     ) -> Frames | None:
         """What reads a WebSocket; `None` when no model is spoken with on it."""
+        from llmtrace_otel.proxy.frames import Frames  # wsproto, which most programs never need
+
         listener = _Turns(self, where, _mapping(request.headers))
         conversation = Conversation.begin(
             where.host,
@@ -192,6 +198,6 @@ class _Turns:
         self._calls.seen(self._where.child, call, self._headers.get("traceparent"))
 
 
-def _mapping(headers: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
-    """Headers by their lower-case names; of several of one name the first."""
-    return {name.decode("ascii"): value.decode("latin-1") for name, value in reversed(headers)}
+def _mapping(headers: Headers) -> dict[str, str]:
+    """Headers by their lower-case names; of several of one name the last."""
+    return {name.decode("ascii").lower(): value.decode("latin-1") for name, value in headers.raw_items()}

@@ -14,6 +14,7 @@ import asyncio
 import logging
 import socket
 import ssl
+from asyncio.sslproto import SSLProtocol
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
@@ -37,8 +38,9 @@ _log = logging.getLogger("llmtrace_otel")
 _PATIENCE_SECONDS: Final = 60.0
 """How long a client may take to say what it wants."""
 _REST_SECONDS: Final = 0.1
-_MOST_HOSTS: Final = 1000
 _MOST_HOSTS: Final = 1_000
+SSLProtocol.max_size = 1 << 16
+"""Bytes of the buffer that every TLS connection reads into; asyncio's own of 256 KiB is more than all else about it."""
 READ, UNREADABLE, PASSED_ON = "read", "unreadable", "passed on"
 
 
@@ -48,7 +50,8 @@ class _Plan(NamedTuple):
     tee: Tee
     child: str
     host: str
-    context: ssl.SSLContext | None
+    is_read: bool
+    context: ssl.SSLContext | None = None
     """The TLS to serve it with."""
 
 
@@ -95,10 +98,6 @@ class Server:
         """
         self._distrustful: set[tuple[str, str]] = set()
         """Children that do not trust our CA for a host."""
-        self.hosts: dict[str, str] = {}
-        """What became of the last connection to each host: `read`, `tunnelled` as it is none of our business, or
-        `unreadable`, though it would have been. No more than the first thousand.
-        """
 
     async def serve(self, listener: socket.socket) -> None:
         """Serves for as long as it is awaited. Raises ValueError for a socket that other machines could reach."""
@@ -151,7 +150,6 @@ class Server:
     async def reach(self, child: Child, destination: Destination, proxy: Proxy | None) -> Waiting:
         """A connection to a server, with TLS if it is to be `https`. Raises Unreachable, Denied and TLSFailed."""
         waiting = await dial(destination, proxy)
-        self._note(destination.host, "read")
         return await secure(waiting, destination, child) if destination.scheme == "https" else waiting
 
     def tap_of(self, child: Child, destination: Destination) -> HTTPTap:
@@ -163,6 +161,7 @@ class Server:
     async def _meet(self, client: socket.socket) -> None:
         """Finds out what a client wants, and serves it."""
         try:
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # asyncio has it for sockets of its own making
             plan = await self._plan_for(client)
         except Exception as error:
             _log.debug("llmtrace: a connection ended early: %s", type(error).__name__)
@@ -191,38 +190,40 @@ class Server:
                 raise ConnectionAbortedError("a client without credentials")
         if head.method == "CONNECT":
             return await self._connect(client, child, asked.destination)
-        self._note(asked.destination.host, is_read=True)
-        return _Plan(Forward(self, data, self._forget), child.id, asked.destination.host, None)
+        return _Plan(Forward(self, data, self._forget), child.id, asked.destination.host, is_read=True)
 
     async def _connect(self, client: socket.socket, child: Child, destination: Destination) -> _Plan:
         """Connects a client with the server that it named."""
         tunnel = partial(dial, destination, proxy_for(child, destination))
-        waiting, is_read = await tunnel(), self._is_to_be_read(child, destination)
-        if is_read:
-            try:
-                waiting = await secure(waiting, destination, child)
-            except TLSFailed as failure:
-                _log.info("llmtrace: calls go unread: %s", failure)
-                waiting, is_read = await tunnel(), False
+        waiting, is_read = await self._reach_for(child, destination, tunnel)
         try:
             await asyncio.get_running_loop().sock_sendall(client, replies.ESTABLISHED)
             if is_read and not await self._suits(client, destination):
                 waiting.transport.abort()
                 waiting, is_read = await tunnel(), False
+            context = self._authority.context(destination.host) if is_read else None
         except BaseException as error:
             waiting.transport.abort()
             if isinstance(error, Exception):
                 raise ConnectionAbortedError("who has been told of a tunnel gets no reply") from error
             raise
-        self._note(destination.host, is_read=is_read)
-        tee = Tee(self._forget)
+        tee, tap = Tee(self._forget), self.tap_of(child, destination)
         tee.connect(waiting)
-        tap = self.tap_of(child, destination)
         tee.tap(tap if is_read else FirstBytes(tee, tap))
-        is_ours = is_opened(destination.host, self._permitted)
-        self._note(destination.host, "read" if is_read else "unreadable" if is_ours else "tunnelled")
-        context = self._authority.context(destination.host) if is_read else None
-        return _Plan(tee, child.id, destination.host, context)
+        return _Plan(tee, child.id, destination.host, is_read, context)
+
+    async def _reach_for(
+        self, child: Child, destination: Destination, tunnel: Callable[[], Awaitable[Waiting]]
+    ) -> tuple[Waiting, bool]:
+        """A connection for a client that is about to be told of it, and whether it is to be read."""
+        waiting = await tunnel()
+        if not self._is_to_be_read(child, destination):
+            return waiting, False
+        try:
+            return await secure(waiting, destination, child), True
+        except TLSFailed as failure:
+            _log.info("llmtrace: calls go unread: %s", failure)
+            return await tunnel(), False
 
     def _note(self, host: str, *, is_read: bool) -> None:
         if self.hosts.get(host) != READ and len(self.hosts) < _MOST_HOSTS:
@@ -246,15 +247,13 @@ class Server:
         except OSError as error:
             if isinstance(error, ssl.SSLError) and "ALERT" in str(error.reason):
                 self._distrustful.add((plan.child, plan.host))
-                self._note(plan.host, "unreadable")
+                self._note(plan.host, is_read=False)
             tee.close()
         except BaseException:
             tee.close()
             raise
-
-    def _note(self, host: str, became: str) -> None:
-        if host in self.hosts or len(self.hosts) < _MOST_HOSTS:
-            self.hosts[host] = became
+        else:
+            self._note(plan.host, is_read=plan.is_read)
 
     def _forget(self, tee: Tee) -> None:
         self._open.pop(tee, None)

@@ -69,10 +69,13 @@ def main(descriptor: int) -> None:
         control.sendall(encode(Failed(str(error) or repr(error))))
         shutil.rmtree(directory, ignore_errors=True)
         return
-    with suppress(OSError):
+    try:
         control.sendall(encode(Ready(listener.getsockname()[1], directory)))
         sidecar = Sidecar(control, inbox, settings)
         asyncio.run(sidecar.run(listener, authority, frozenset(names), others))
+    except Exception as error:
+        with suppress(OSError):  # the program may be gone
+            control.sendall(encode(Failed(repr(error))))
     shutil.rmtree(directory, ignore_errors=True)
 
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
     from llmtrace_otel.proxy.upstream import Waiting
 
 _log = logging.getLogger("llmtrace_otel")
+_MOST_UNSENT: Final = 1 << 16
+"""Bytes that wait for a side before the other is read no further."""
 
 
 class Tap(Protocol):
@@ -46,8 +48,13 @@ class Side(asyncio.Protocol):
         """Whether it takes no more for now."""
 
     def connection_made(self, transport: Any) -> None:
-        self.transport = transport
+        self.use(transport)
         self._tee.joined()
+
+    def use(self, transport: asyncio.Transport) -> None:
+        """Has the side use a transport that is there."""
+        self.transport = transport
+        transport.set_write_buffer_limits(_MOST_UNSENT)
 
     def data_received(self, data: bytes) -> None:
         self.other.transport.write(data)
@@ -97,7 +104,7 @@ class Tee:
     def connect(self, waiting: Waiting) -> None:
         """Takes over the server's connection, which is not read from before the client's is there."""
         self._waiting = waiting
-        self.upstream.transport = waiting.transport
+        self.upstream.use(waiting.transport)
         waiting.transport.set_protocol(self.upstream)
 
     def joined(self) -> None:
