@@ -16,7 +16,8 @@ from llmtrace_otel.proxy.environment import UNDO, Offer, intercepted, proxies_of
 OURS = "http://id:token@127.0.0.1:4444"
 OUTER = "http://outer:secret@127.0.0.1:3333"
 RELAY = "http://127.0.0.1:4444/t/id:token"
-LOOPBACK = "localhost,127.0.0.1,::1"
+METADATA = "169.254.169.254,169.254.170.2,fd00:ec2::254,metadata.google.internal"
+LOOPBACK = f"localhost,127.0.0.1,::1,{METADATA}"
 PROXIES = dict.fromkeys(
     ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "WSS_PROXY", "wss_proxy"),
     OURS,
@@ -177,7 +178,7 @@ def test_proxies_of_takes_the_lower_case_first():
 
 def test_no_proxy_is_kept_and_extended(offer: Offer):
     child = own({"NO_PROXY": "corp.example, localhost"}, offer)
-    assert child["NO_PROXY"] == child["no_proxy"] == "corp.example, localhost,127.0.0.1,::1"
+    assert child["NO_PROXY"] == child["no_proxy"] == f"corp.example, {LOOPBACK}"
     assert proxies_of(child)["no"] == "corp.example, localhost"
 
 
@@ -194,10 +195,10 @@ def test_no_proxy_for_anything_stays_alone(offer: Offer):
 @pytest.mark.parametrize(
     ("name", "url", "direct"),
     [
-        ("OPENAI_BASE_URL", "http://localhost:4000/v1", "127.0.0.1,::1"),
-        ("ANTHROPIC_BASE_URL", "http://127.0.0.1:4000", "localhost,::1"),
-        ("OPENAI_API_BASE", "http://[::1]:4000/v1", "localhost,127.0.0.1"),
-        ("OLLAMA_HOST", "127.0.0.1:11434", "localhost,::1"),
+        ("OPENAI_BASE_URL", "http://localhost:4000/v1", f"127.0.0.1,::1,{METADATA}"),
+        ("ANTHROPIC_BASE_URL", "http://127.0.0.1:4000", f"localhost,::1,{METADATA}"),
+        ("OPENAI_API_BASE", "http://[::1]:4000/v1", f"localhost,127.0.0.1,{METADATA}"),
+        ("OLLAMA_HOST", "127.0.0.1:11434", f"localhost,::1,{METADATA}"),
         ("OPENAI_BASE_URL", "https://localhost:4000/v1", LOOPBACK),
         ("OPENAI_BASE_URL", "http://gateway.example/v1", LOOPBACK),
         ("OPENAI_BASE_URL", "http://[nonsense", LOOPBACK),

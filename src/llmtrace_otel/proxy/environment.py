@@ -40,6 +40,8 @@ _PASSED_OVER = ("SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS")
 _PROXIES_AND_CERTIFICATES = (*_HTTPS, *_HTTP, *_ALL, *_WSS, *_ADDING, *_REPLACING)
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_METADATA = ("169.254.169.254", "169.254.170.2", "fd00:ec2::254", "metadata.google.internal")
+"""Where a cloud's machines get their credentials from; the proxy connects with none of these."""
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -204,7 +206,7 @@ def _holds(explicit: Collection[str], names: Collection[str]) -> bool:
 
 def _not_proxied(child: Mapping[str, str], gateways: Collection[str]) -> dict[str, str]:
     """The user's NO_PROXY with loopback, where children speak to servers of their own, but for LLM gateways there."""
-    direct = [host for host in _LOOPBACK if host not in gateways]
+    direct = [host for host in (*_LOOPBACK, *_METADATA) if host not in gateways]
     theirs = {name: child.get(name, _either(child, _NO)) for name in _NO}
     return {name: _extended(hosts, direct) for name, hosts in theirs.items()}
 
