@@ -75,6 +75,19 @@ def test_a_label_is_the_kind_and_the_name(attributes, expected):
     assert label(step("x", **attributes)) == expected
 
 
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ({"gen_ai.agent.id": "a7", "gen_ai.agent.name": "general-purpose"}, ["by general-purpose"]),
+        ({"gen_ai.agent.id": "a7"}, ["by a sub-agent"]),
+        ({"gen_ai.agent.name": "researcher"}, []),  # an agent of the program's has a span of its own
+    ],
+)
+def test_a_call_of_an_agents_sub_agent_says_whose_it_is(told, expected):
+    attributes = {"gen_ai.operation.name": "chat", "llmtrace.agent.type": "subagent", **told}
+    assert notes(Node(Span(trace_id="t", span_id="s", start=1, end=2, attributes=attributes))) == expected
+
+
 def test_everything_unusual_is_noted():
     attributes = {
         "error.type": "openai.\x1bRateLimitError",

@@ -101,9 +101,10 @@ def _request(span: Span) -> str:
 
 
 def notes(node: Node) -> list[str]:
-    """What is unusual about a span: its error, a cut stream, a cached answer, a missing end or parent."""
+    """What is unusual about a span: a sub-agent's call, its error, a cut stream, a cached answer, a missing end."""
     span = node.span
     unusual = {
+        f"by {clean(span.agent or 'a sub-agent', 40)}": span.inference and span.is_sub_agents,
         f"✗ {short_error(span)}": span.error is not None,
         "✂ incomplete": span.incomplete,
         "cache hit": span.cache_hit,

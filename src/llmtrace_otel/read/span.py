@@ -153,6 +153,11 @@ class Span(Struct, frozen=True, gc=False, kw_only=True):
         return self.text(semconv.AGENT_NAME)
 
     @property
+    def is_sub_agents(self) -> bool:
+        """Whether it is of a sub-agent that is known by an id, and so may have no span of its own around it."""
+        return self.text(semconv.AGENT_TYPE) == "subagent" and self.text(semconv.AGENT_ID) is not None
+
+    @property
     def cache_hit(self) -> bool:
         return self.attributes.get(semconv.CACHE_HIT) is True
 
