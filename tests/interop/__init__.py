@@ -6,6 +6,9 @@
     inside.py        what happens in there: the command runs beside
     fake_llm.py      the providers' hosts on 127.0.0.1:443: TLS by certificates.py, HTTP by tests/provider
     websocket.py     and Responses over a WebSocket
+    recorded.py      a run that is traced, and the spans of its file
+    parents/         instrumented programs that start others, in all ways
+    corporate.py, terminal.py, after_kill.py     what some commands are run by
 
 `python scripts/install_clis.py` installs the clients, and `pytest -m interop` runs the tests.
 """

@@ -22,6 +22,14 @@ from install_clis import BINARIES, NODE_MODULES, is_installed  # noqa: E402 - th
 
 PATH = os.pathsep.join([*map(str, (Path(sys.executable).parent, *BINARIES)), os.environ["PATH"]])
 QUESTION = "How is the weather in Paris?"
+COUNTS = {
+    "x-input-tokens": "1200",
+    "x-output-tokens": "345",
+    "x-cache-read-tokens": "800",
+    "x-cache-write-tokens": "100",
+    "x-reasoning-tokens": "45",
+}
+"""What every call counts, in its format's own meaning; only Anthropic counts writes, all others count reasoning."""
 SUBTASK = "How is the wind in Paris?"
 
 Call = tuple[str, str, str]
@@ -35,7 +43,7 @@ class CLI(NamedTuple):
     command: tuple[str, ...]
     environ: dict[str, str]
     calls: tuple[Call, ...]
-    play: Play = Play()
+    play: Play = Play(COUNTS)
     files: dict[str, str] = {}  # noqa: RUF012 - never changed
     """Settings, by their path in the home folder."""
     heeds_proxy: bool = True
@@ -97,7 +105,7 @@ GEMINI_QUIET = {"privacy": {"usageStatisticsEnabled": False}, "general": {"enabl
 GEMINI = CLI(
     "gemini",
     ("gemini", "-p", QUESTION, "-m", FLASH, "--skip-trust"),
-    {"GEMINI_API_KEY": "local", "GEMINI_TELEMETRY_ENABLED": "false"},
+    {"GEMINI_API_KEY": "AIza-local", "GEMINI_TELEMETRY_ENABLED": "false"},
     (gemini(FLASH),),
     files={".gemini/settings.json": json.dumps(GEMINI_QUIET)},
 )
@@ -120,7 +128,7 @@ OPENCODE_OPENAI = CLI(
 LLM_CHAT = CLI("llm-chat", ("llm", "-m", "gpt-4o-mini", QUESTION), OPENAI_KEY, (chat("gpt-4o-mini"),))
 LLM_RESPONSES = CLI("llm-responses", ("llm", "-m", GPT, QUESTION), OPENAI_KEY, (responses(GPT),))
 LLM_ANTHROPIC = CLI("llm-anthropic", ("llm", "-m", "claude-haiku-4.5", QUESTION), ANTHROPIC_KEY, (messages(HAIKU),))
-LLM_GEMINI = CLI("llm-gemini", ("llm", "-m", FLASH, QUESTION), {"LLM_GEMINI_KEY": "local"}, (gemini(FLASH),))
+LLM_GEMINI = CLI("llm-gemini", ("llm", "-m", FLASH, QUESTION), {"LLM_GEMINI_KEY": "AIza-local"}, (gemini(FLASH),))
 
 NODE = CLI(
     "node",
@@ -152,7 +160,7 @@ MORE_CALLS = {"claude": 3, "codex": 3, "opencode": 2}
 def with_agent(cli: CLI) -> CLI:
     """The same client when the model has it start a sub-agent."""
     more = cli.calls[:1] * MORE_CALLS[cli.name]
-    return cli._replace(name=f"{cli.name}-agent", calls=cli.calls + more, play=Play(calls=SUB_AGENTS[cli.name]))
+    return cli._replace(name=f"{cli.name}-agent", calls=cli.calls + more, play=Play(COUNTS, SUB_AGENTS[cli.name]))
 
 
 CLIS = (

@@ -32,8 +32,9 @@ VOLATILE = {
 
 
 class Seen(NamedTuple):
-    """A request that reached a provider: `headers` by lower-case name."""
+    """A request that reached a provider: `number` is in the id of its answer, `headers` are by lower-case name."""
 
+    number: int
     method: str
     path: str
     headers: dict[str, str]
@@ -118,4 +119,4 @@ def requests(folder: Path) -> list[Seen]:
 
 def seen(request: dict[str, Any]) -> Seen:
     headers = {name.lower(): value for name, value in request["headers"]}
-    return Seen(request["method"], request["path"], headers, request["body"])
+    return Seen(request["number"], request["method"], request["path"], headers, request["body"])

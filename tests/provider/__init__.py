@@ -1,4 +1,4 @@
-"""A local provider: OpenAI's, Azure OpenAI's, Anthropic's and Bedrock's wire formats on 127.0.0.1, no network, no key.
+"""A local provider: OpenAI's, Azure's, Anthropic's, Gemini's and Bedrock's formats on 127.0.0.1, no network, no key.
 
     with Provider() as provider:
         OpenAI(base_url=f"{provider.url}/v1", api_key="local").chat.completions.create(...)

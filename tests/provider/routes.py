@@ -10,7 +10,7 @@ from collections import Counter
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from . import anthropic_messages, bedrock, completions, embeddings, openai_chat, openai_responses
+from . import anthropic_messages, bedrock, completions, embeddings, gemini, openai_chat, openai_responses
 from .errors import openai_error
 from .reply import HTML, Reply, json_reply, plain
 from .sse import Event
@@ -31,6 +31,8 @@ FORMATS = {
     "/converse-stream": bedrock.CONVERSE_STREAM,
     "/invoke": bedrock.INVOKE,
     "/invoke-with-response-stream": bedrock.INVOKE_STREAM,
+    ":generateContent": gemini.GENERATE,
+    ":streamGenerateContent": gemini.STREAM,
 }
 MODELS = ("gpt-5-mini", "claude-haiku-4-5", "text-embedding-3-small")
 RETRY_AT_ONCE = {"retry-after-ms": "1"}

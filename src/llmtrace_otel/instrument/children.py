@@ -14,6 +14,7 @@ import atexit
 import logging
 import os
 import signal
+import sys
 import threading
 from contextlib import suppress
 from time import time_ns
@@ -214,6 +215,8 @@ def settle(*, joined: bool = True) -> None:
             if child.own and child.pid is not None:
                 child.peek(os.P_PID, child.pid)
             child.end()
+    if (link := sys.modules.get("llmtrace_otel.proxy.link")) is not None:  # nobody listens to the proxy after this
+        link.drain()
 
 
 def code_of(found: os.waitid_result) -> int:
