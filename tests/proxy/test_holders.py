@@ -49,6 +49,7 @@ def test_who_has_the_token_in_its_environment_holds_it(started):
 def test_a_process_that_outlives_the_child_in_a_session_of_its_own_holds_it(started):
     child = started("token-of-c", PASSES_ON)
     child.wait()
+    child.stdout.readline()  # of the process that it has left behind, which runs by now
     assert holders({"c": "token-of-c"}, {"c": child.pid}) == {"c"}
     child.stdin.close()
 

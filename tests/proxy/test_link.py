@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import stat
 import subprocess
@@ -86,10 +87,10 @@ def test_a_childs_call_is_recorded_in_its_context_with_the_programs_own_provider
     spans.close()
 
 
-def test_the_directory_is_private_and_holds_a_certificate_but_no_key(fresh, base):
+def test_others_may_read_the_certificate_but_there_is_no_key(fresh, base):
     directory = Path(fresh.admit(span_context(0x1), base).offer.directory)
-    assert stat.S_IMODE(directory.stat().st_mode) == 0o700
-    assert [path.name for path in directory.iterdir()] == ["ca.pem"]
+    assert stat.S_IMODE(directory.stat().st_mode) == 0o711
+    assert [(path.name, stat.S_IMODE(path.stat().st_mode)) for path in directory.iterdir()] == [("ca.pem", 0o644)]
     assert b"PRIVATE" not in (directory / "ca.pem").read_bytes()
 
 
@@ -139,7 +140,7 @@ def test_a_process_that_outlives_the_child_keeps_its_credentials(fresh, base):
 
 
 def test_who_cannot_have_a_proxy_is_told_so_once_and_gets_none(fresh, base, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "executable", "/bin/false")
+    monkeypatch.setattr(link, "_BOOT", "raise SystemExit(1)")
     assert [fresh.admit(span_context(0x1), base) for _ in range(2)] == [None, None]
     told = capsys.readouterr().err
     assert told.startswith("llmtrace: the proxy for child programs cannot run, so their LLM calls are not seen: ")
@@ -167,23 +168,65 @@ def test_a_forked_process_has_a_proxy_of_its_own(fresh, base):
 def test_a_provider_that_is_registered_later_is_opened_for_later_children(fresh, base, monkeypatch):
     from llmtrace_otel.wire import providers
 
-    first = fresh.admit(span_context(0x1), base).offer
+    before = fresh.admit(span_context(0x1), base)
     monkeypatch.setattr(providers, "DEFAULT", providers.Providers())
     providers.DEFAULT.register_provider("corp", "https://llm.corp.example/v1")
     second = fresh.admit(span_context(0x2), base).offer
-    assert first.directory != second.directory
-    for old in fresh._outdated:
-        old.close()
-    fresh._outdated.clear()
+    assert before.offer.directory != second.directory
+    before.ended()
+    until(lambda: fresh._outdated == [], "the earlier proxy is let go")
 
 
 def test_a_proxy_does_not_grow_older_than_its_certificates(fresh, base, monkeypatch):
     monkeypatch.setattr(link, "LIFE_SECONDS", 0.0)
-    directories = {fresh.admit(span_context(number), base).offer.directory for number in (1, 2)}
-    assert len(directories) == 2
-    for old in fresh._outdated:
-        old.close()
-    fresh._outdated.clear()
+    first = fresh.admit(span_context(1), base)
+    assert fresh.admit(span_context(2), base).offer.directory != first.offer.directory
+    assert ran(first, base) == "15\n"  # the old one serves its children to their end
+    until(lambda: not Path(first.offer.directory).exists(), "it is let go when they are gone")
+    assert fresh._outdated == []
+
+
+def test_a_handler_that_interrupts_the_start_of_a_proxy_goes_without(fresh, base, monkeypatch):
+    inner = []
+
+    class Interrupted(link.Link):
+        def __init__(self, registrations):
+            inner.append(fresh.admit(span_context(2), base))
+            super().__init__(registrations)
+
+    monkeypatch.setattr(link, "Link", Interrupted)
+    assert fresh.admit(span_context(1), base) is not None
+    assert inner == [None]
+
+
+def test_nothing_is_said_into_a_descriptor_that_the_program_has_taken_over(fresh, base):
+    admission = fresh.admit(span_context(1), base)
+    descriptor = fresh._link._socket.fileno()
+    with open(os.devnull, "rb") as other:
+        kept = os.dup(descriptor)
+        os.dup2(other.fileno(), descriptor)
+        assert fresh._link.admit(span_context(2), base, link.NO_PROVIDERS, "") is None
+        os.dup2(kept, descriptor)
+        os.close(kept)
+    admission.ended()
+
+
+def test_a_proxy_that_does_not_listen_is_left(fresh, base, monkeypatch, capsys):
+    fresh.admit(span_context(1), base)
+    os.kill(fresh._link.pid, signal.SIGSTOP)
+    try:
+        while (said := fresh._link.admit(span_context(2), base, link.NO_PROVIDERS, "x" * 50_000)) is not None:
+            pass
+    finally:
+        os.kill(fresh._link.pid, signal.SIGCONT)
+    assert said is None
+    assert "does not answer; later children are started without it" in capsys.readouterr().err
+
+
+def test_a_python_that_is_part_of_another_program_starts_no_proxy(fresh, base, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "executable", "/opt/app/server")
+    assert fresh.admit(span_context(1), base) is None
+    assert "no Python interpreter to run it with (sys.executable is '/opt/app/server')" in capsys.readouterr().err
 
 
 PARENT = """

@@ -30,7 +30,7 @@ TO_PROXY = [
     messages.Sync(7),
 ]
 FROM_PROXY = [
-    messages.Ready(4711, "/tmp/llmtrace-x"),
+    messages.Ready(4711, "/tmp/llmtrace-x", 42),
     messages.Failed("no port"),
     messages.Seen("00f0", CALL, "00-a-b-01"),
     messages.Synced(7, {"api.openai.com": "read"}),

@@ -68,9 +68,9 @@ def test_a_bundle_on_nothing_is_the_systems_file_and_ours(ours: Authority, direc
     assert path.read_bytes().splitlines() == lines(SYSTEM, ours)
 
 
-def test_a_bundle_is_private_and_in_the_directory(ours: Authority, corp: Path, directory: Path):
+def test_a_bundle_may_be_read_by_a_child_that_is_another_users(ours: Authority, corp: Path, directory: Path):
     path = Path(bundle(str(corp), str(directory), ours.pem))
-    assert (path.parent, stat.S_IMODE(path.stat().st_mode)) == (directory, 0o600)
+    assert (path.parent, stat.S_IMODE(path.stat().st_mode)) == (directory, 0o644)
     assert list(directory.iterdir()) == [path]
 
 

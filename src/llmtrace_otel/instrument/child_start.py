@@ -104,7 +104,9 @@ class Starter:
 
     def __init__(self, wrappers: Wrappers) -> None:
         self._wrappers = wrappers
-        self._tracer = trace.get_tracer(sc.SCOPE, sc.VERSION, wrappers.options.get("tracer_provider"), sc.SCHEMA_URL)
+        options = wrappers.options
+        self._tracer = trace.get_tracer(sc.SCOPE, sc.VERSION, options.get("tracer_provider"), sc.SCHEMA_URL)
+        self._providers = tuple(options.get(f"{kind}_provider") for kind in ("tracer", "meter", "logger"))
 
     def begin(self, read: Callable[[], Program | None], given: Any = None) -> Start | None:
         """Begins the span of the child that `read` tells of, and makes its environment of the `given` one.
@@ -133,7 +135,7 @@ class Starter:
         attributes = _attributes(program, environ)
         span = self._tracer.start_span(program.name, kind=SpanKind.CLIENT, attributes=attributes)
         context = trace.set_span_in_context(span)
-        admission = admitted(program.executable, context, environ) if span.is_recording() else None
+        admission = admitted(program.executable, context, environ, self._providers) if span.is_recording() else None
         return Start(children.Child(span), context, admission, environ)
 
 
@@ -148,14 +150,16 @@ def _attributes(program: Program, environ: Environment) -> dict[str, Any]:
     return attributes
 
 
-def admitted(executable: str, context: Context, environ: Environment) -> Admission | None:
+def admitted(
+    executable: str, context: Context, environ: Environment, providers: tuple[Any, ...] = (None, None, None)
+) -> Admission | None:
     """Leave for a child to use the proxy; `None` where it is not to, or cannot. Never raises."""
     try:
         if not known.is_intercepted(executable, known.mode()):
             return None
         from llmtrace_otel.proxy import link
 
-        return link.admit(context, as_text(environ))
+        return link.admit(context, as_text(environ), providers, executable)
     except Exception:
         _log.debug("llmtrace: the proxy cannot be used", exc_info=True)
         return None

@@ -6,6 +6,7 @@ it leads, is there.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,6 +20,8 @@ def holders(tokens: Mapping[str, str], pids: Mapping[str, int]) -> set[str]:
     Args:
         tokens: The children's tokens by their ids.
         pids: Their process ids, as far as known.
+
+    Raises OSError where no file can be opened, so that nothing is known.
     """
     if not tokens:
         return set()
@@ -36,8 +39,9 @@ def _environments() -> Iterator[bytes]:
         if process.name.isdecimal() and int(process.name) != os.getpid():
             try:
                 yield (process / "environ").read_bytes()
-            except OSError:  # another user's, or just gone
-                continue
+            except OSError as error:  # another user's, or just gone
+                if error.errno in (errno.EMFILE, errno.ENFILE):
+                    raise
 
 
 def _is_there(pid: int) -> bool:

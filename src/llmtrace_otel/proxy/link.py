@@ -4,18 +4,21 @@
     admission.offer                         # what `environment.intercepted` makes the child's environment of
     admission.started(pid); admission.ended()
 
-The proxy is nobody's child, so that a program which waits for all of its children does not wait for it. It notices that
-we are gone by the end of the socket; it then records by itself, and ends when nobody uses it any more.
+The proxy is not our child, so that a program which waits for all of its children does not wait for it; where we adopt
+orphans, `adopted` tells which one is the proxy. It notices that we are gone by the end of the socket; it then records
+by itself, and ends when nobody uses it any more.
 """
 
 from __future__ import annotations
 
 import atexit
+import functools
 import itertools
 import json
 import os
 import secrets
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -32,6 +35,7 @@ from opentelemetry.instrumentation.utils import suppress_instrumentation
 
 from llmtrace_otel.output.carrier import carrier_of
 from llmtrace_otel.output.notice import say
+from llmtrace_otel.output.startup import OUTPUT
 from llmtrace_otel.proxy import environment
 from llmtrace_otel.proxy.messages import (
     Child,
@@ -54,11 +58,12 @@ from llmtrace_otel.wire.vendors import Registration
 if TYPE_CHECKING:
     from llmtrace_otel.telemetry.spans import Recorder
 
-Providers: TypeAlias = tuple[Any, Any, Any]
+Providers: TypeAlias = tuple[Any, ...]
 NO_PROVIDERS: Final[Providers] = (None, None, None)
 START_SECONDS: Final = 10.0
 """How long the proxy may take to be there; it takes a tenth of a second on an idle machine."""
 DRAIN_SECONDS: Final = 2.0
+SEND_SECONDS: Final = 1
 LIFE_SECONDS: Final = 7 * 24 * 3600.0
 """After which new children get a new proxy: the CA of the old one will expire, and its directory be cleaned away."""
 RELAY: Final = "LLMTRACE_RELAY"
@@ -97,7 +102,7 @@ class Link:
         self._synced: dict[int, threading.Event] = {}
         self._numbers = itertools.count()
         self._recorders: dict[Providers, Recorder] = {}
-        self._writing = threading.Lock()
+        self._writing = threading.RLock()  # a signal handler or a finalizer may start and end children at any time
         self._inbox = Inbox(of_proxy=False)
         self.open = True
         self._why = ""
@@ -110,34 +115,47 @@ class Link:
         except BaseException:
             self.close()
             raise
-        self._port, self._directory = ready.port, ready.directory
+        self._port, self._directory, self.pid = ready.port, ready.directory, ready.pid
+        self._identity = _identity(self._socket.fileno())
         threading.Thread(target=self._listen, name="llmtrace-proxy", daemon=True).start()
+
+    @property
+    def idle(self) -> bool:
+        """Whether no child uses it."""
+        return not self._children
 
     def serves(self, registrations: list[Registration]) -> bool:
         """Whether new children may use it, and these providers are opened."""
         return self.open and self.registrations == registrations and time.monotonic() < self._until
 
-    def admit(self, context: Context, environ: Mapping[str, str], providers: Providers) -> Admission | None:
+    def admit(
+        self, context: Context, environ: Mapping[str, str], providers: Providers, executable: str
+    ) -> Admission | None:
         """Lets a child in whose span is in `context`; `None` once the proxy is gone."""
         span = trace.get_current_span(context).get_span_context()
         child = f"{span.span_id or secrets.randbits(64):016x}"
         token = secrets.token_urlsafe(24)
         trust, only = environment.trust_of(environ)
-        self._children[child] = context, providers
-        if not self.tell(
-            Child(child, token, carrier_of(context), environment.proxies_of(environ), trust=trust, only=only)
-        ):
+        proxies = environment.proxies_of(environ)
+        if not self.tell(Child(child, token, carrier_of(context), proxies, trust, only, executable)):
             return None
+        self._children[child] = context, providers
         url = f"http://{child}:{token}@127.0.0.1:{self._port}"
         relay = os.environ.get(RELAY, "").strip().lower() in ("1", "true")
         return Admission(self, environment.Offer(url, child, token, self._directory, relay))
 
     def tell(self, message: ToProxy) -> bool:
-        """Says something to the proxy; whether it could be said."""
+        """Says something to the proxy; whether it could be said. A proxy that does not listen is left."""
+        said = encode(message)
         try:
             with self._writing:
-                self._socket.sendall(encode(message))
+                if not self.open or _identity(self._socket.fileno()) != self._identity:
+                    return False  # the program has closed descriptors that it does not know, and may reuse ours
+                self._socket.sendall(said)
         except OSError:
+            if self.open:
+                say("the proxy for child programs does not answer; later children are started without it")
+            self.close()
             return False
         return True
 
@@ -191,6 +209,9 @@ class Link:
             self._why = f": {message.reason}"
         elif isinstance(message, Gone):
             self._children.pop(message.child, None)
+            if self in _outdated and not self._children:
+                _outdated.remove(self)
+                self.close()
         elif isinstance(message, Seen):
             with suppress(Exception):
                 self._record(message)
@@ -203,6 +224,11 @@ class Link:
         if providers not in self._recorders:
             self._recorders[providers] = Recorder(*providers)
         record(self._recorders[providers], seen.call, context, seen.traceparent)
+
+
+def _identity(descriptor: int) -> tuple[int, int]:
+    found = os.fstat(descriptor)
+    return found.st_dev, found.st_ino
 
 
 def _received(connection: socket.socket) -> bytes:
@@ -218,20 +244,37 @@ def _start(settings: Settings) -> socket.socket:
     with its:
         try:
             with suppress_instrumentation():
-                command = [sys.executable, "-IS", "-c", _BOOT, json.dumps(_path()), str(its.fileno())]
+                command = [_interpreter(), "-IS", "-c", _BOOT, json.dumps(_path()), str(its.fileno())]
                 nowhere: Any = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
-                environ = dict(os.environ)
-                environment.undo(environ)
+                environ = _environ()
                 code = subprocess.Popen(  # noqa: S603 - ourselves
                     command, pass_fds=[its.fileno()], start_new_session=True, env=environ, **nowhere
                 ).wait(START_SECONDS)
             if code:
                 raise RuntimeError(f"Python could not run it (exit code {code})")
             ours.sendall(encode(settings))
+            ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", SEND_SECONDS, 0))
         except BaseException:
             ours.close()
             raise
     return ours
+
+
+def _environ() -> dict[str, str]:
+    """The program's, with the file named so that it is the same one from wherever the proxy is."""
+    environ = dict(os.environ)
+    environment.undo(environ)
+    if environ.get(OUTPUT):
+        environ[OUTPUT] = os.path.abspath(environ[OUTPUT])
+    return environ
+
+
+def _interpreter() -> str:
+    """Raises RuntimeError where this Python is part of another program, which would be started once more."""
+    name = os.path.basename(sys.executable or "")
+    if getattr(sys, "frozen", False) or not name.startswith(("python", "pypy")):
+        raise RuntimeError(f"there is no Python interpreter to run it with (sys.executable is {sys.executable!r})")
+    return sys.executable
 
 
 def _path() -> list[str]:
@@ -244,23 +287,32 @@ def _path() -> list[str]:
 
 _link: Link | None = None
 _failed_for: list[Registration] | None = None
-_lock = threading.Lock()
+_lock = threading.RLock()
+_starting = False
 
 
-def admit(context: Context, environ: Mapping[str, str], providers: Providers = NO_PROVIDERS) -> Admission | None:
+def admit(
+    context: Context, environ: Mapping[str, str], providers: Providers = NO_PROVIDERS, executable: str = ""
+) -> Admission | None:
     """Lets a child use the proxy, which is started if it is not there; `None` when it cannot serve. Never raises.
 
     Args:
         context: In which the child's calls are recorded; the child's span is its current one.
         environ: What the child's environment would be without us.
         providers: Of traces, metrics and logs, with which its calls are recorded; the global ones where it has `None`.
+        executable: What it runs, for what is to be remembered of such programs.
     """
     try:
         link = _running()
-        return None if link is None else link.admit(context, environ, providers)
+        return None if link is None else link.admit(context, environ, providers, executable)
     except Exception as error:
-        say(f"a child program's LLM calls cannot be seen: {error}")
+        _say_once(f"a child program's LLM calls cannot be seen: {error}")
         return None
+
+
+@functools.lru_cache(maxsize=16)
+def _say_once(message: str) -> None:
+    say(message)
 
 
 def drain(seconds: float = DRAIN_SECONDS) -> bool:
@@ -274,21 +326,27 @@ def hosts() -> dict[str, str]:
 
 
 def _running() -> Link | None:
-    global _link, _failed_for
+    global _link, _failed_for, _starting
     registrations = _registrations()
     with _lock:
         if _link is not None and _link.serves(registrations):
             return _link
-        if _failed_for == registrations:  # said already
+        if _starting or _failed_for == registrations:  # by this very thread, which a signal has interrupted; or said
             return None
+        _starting = True
         try:
             started = Link(registrations)
         except Exception as error:
             _failed_for = registrations
             say(f"the proxy for child programs cannot run, so their LLM calls are not seen: {error}")
             return None
-        if _link is not None and _link.open:  # children of before keep theirs
-            _outdated.append(_link)
+        finally:
+            _starting = False
+        if _link is not None and _link.open:
+            if _link.idle:
+                _link.close()
+            else:  # children of before keep theirs
+                _outdated.append(_link)
         _link = started
         return _link
 
@@ -308,9 +366,30 @@ def _at_exit() -> None:
             link.close()
 
 
+def adopted() -> int | None:
+    """The process id of the proxy, if this process adopts orphans and so has become its parent."""
+    return _link.pid if _link is not None and _link.open and _adopts_orphans() else None
+
+
+@functools.cache
+def _adopts_orphans() -> bool:
+    """Whether this is the first process of its namespace, as in containers, or has asked to adopt (Linux)."""
+    if os.getpid() == 1 or not sys.platform.startswith("linux"):
+        return os.getpid() == 1
+    import ctypes
+
+    answer = ctypes.c_int(0)
+    is_told = ctypes.CDLL(None).prctl(_PR_GET_CHILD_SUBREAPER, ctypes.byref(answer), 0, 0, 0) == 0
+    return is_told and answer.value != 0
+
+
+_PR_GET_CHILD_SUBREAPER: Final = 37
+
+
 def _after_fork_in_child() -> None:
-    global _link, _lock
-    _lock = threading.Lock()
+    global _link, _lock, _starting
+    _lock, _starting = threading.RLock(), False
+    _adopts_orphans.cache_clear()
     for link in (*_outdated, _link):
         if link is not None:
             link.forget()

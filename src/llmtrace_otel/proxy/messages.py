@@ -30,7 +30,8 @@ class Ready(Struct, tag=True):
 
     port: int
     directory: str
-    """A directory of mode 0700 with `ca.pem` in it, removed when the proxy ends."""
+    """A directory that others may look into but not list, with `ca.pem` in it; removed when the proxy ends."""
+    pid: int
 
 
 class Failed(Struct, tag=True):
@@ -54,6 +55,8 @@ class Child(Struct, tag=True):
     """Files of CA certificates that it trusts beside, or instead of, the system's; see `trust.py`."""
     only: bool = False
     """Whether `trust` is all that it trusts."""
+    executable: str = ""
+    """What it runs, as the program named it."""
 
 
 class Started(Struct, tag=True):

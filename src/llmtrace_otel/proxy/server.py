@@ -48,7 +48,7 @@ class _Plan(NamedTuple):
     """What is to serve a client."""
 
     tee: Tee
-    child: str
+    child: Child
     host: str
     is_read: bool
     context: ssl.SSLContext | None = None
@@ -97,7 +97,7 @@ class Server:
         `passed on` because it was none of our business.
         """
         self._distrustful: set[tuple[str, str]] = set()
-        """Children that do not trust our CA for a host."""
+        """Programs that do not trust our CA, and the hosts to which they connected."""
 
     async def serve(self, listener: socket.socket) -> None:
         """Serves for as long as it is awaited. Raises ValueError for a socket that other machines could reach."""
@@ -127,6 +127,10 @@ class Server:
     def busy(self) -> set[str]:
         """The ids of the children that have a connection."""
         return set(self._open.values())
+
+    def let_go(self, child_id: str) -> None:
+        """Nobody is a child any more: tells of what was held of it."""
+        self._calls.attempts.tell_all(child_id)
 
     async def finished(self, child_id: str, seconds: float) -> None:
         """A child is over: waits until its connections are, at most so long, and tells of what was held of it."""
@@ -190,7 +194,7 @@ class Server:
                 raise ConnectionAbortedError("a client without credentials")
         if head.method == "CONNECT":
             return await self._connect(client, child, asked.destination)
-        return _Plan(Forward(self, data, self._forget), child.id, asked.destination.host, is_read=True)
+        return _Plan(Forward(self, data, self._forget), child, asked.destination.host, is_read=True)
 
     async def _connect(self, client: socket.socket, child: Child, destination: Destination) -> _Plan:
         """Connects a client with the server that it named."""
@@ -210,7 +214,7 @@ class Server:
         tee, tap = Tee(self._forget), self.tap_of(child, destination)
         tee.connect(waiting)
         tee.tap(tap if is_read else FirstBytes(tee, tap))
-        return _Plan(tee, child.id, destination.host, is_read, context)
+        return _Plan(tee, child, destination.host, is_read, context)
 
     async def _reach_for(
         self, child: Child, destination: Destination, tunnel: Callable[[], Awaitable[Waiting]]
@@ -230,7 +234,10 @@ class Server:
             self.hosts[host] = READ if is_read else UNREADABLE if is_opened(host, self._permitted) else PASSED_ON
 
     def _is_to_be_read(self, child: Child, destination: Destination) -> bool:
-        return is_opened(destination.host, self._permitted) and (child.id, destination.host) not in self._distrustful
+        return (
+            is_opened(destination.host, self._permitted)
+            and (_program(child), destination.host) not in self._distrustful
+        )
 
     async def _suits(self, client: socket.socket, destination: Destination) -> bool:
         found = await sockets.peek_hello(client)
@@ -239,14 +246,14 @@ class Server:
     async def _adopt(self, client: socket.socket, plan: _Plan) -> None:
         """Hands a client's socket over."""
         tee, context = plan.tee, plan.context
-        self._open[tee] = plan.child
+        self._open[tee] = plan.child.id
         try:
             await asyncio.get_running_loop().connect_accepted_socket(
                 lambda: tee.client, client, ssl=context, ssl_shutdown_timeout=5 if context else None
             )
         except OSError as error:
             if isinstance(error, ssl.SSLError) and "ALERT" in str(error.reason):
-                self._distrustful.add((plan.child, plan.host))
+                self._distrustful.add((_program(plan.child), plan.host))
                 self._note(plan.host, is_read=False)
             tee.close()
         except BaseException:
@@ -258,3 +265,8 @@ class Server:
     def _forget(self, tee: Tee) -> None:
         self._open.pop(tee, None)
         self._closed_one.set()
+
+
+def _program(child: Child) -> str:
+    """What clients of one make have in common, as far as it is known."""
+    return child.executable or child.id

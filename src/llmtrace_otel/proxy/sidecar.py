@@ -7,6 +7,7 @@ program is gone and this process has to record by itself, as the same environmen
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import signal
 import socket
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
 
 LOOK_SECONDS: Final = 2.0
 """How often it is looked whether anybody still has the credentials of a child that is over."""
+EXEC_SECONDS: Final = 0.05
+"""How long a process that is becoming another program may seem to have no environment."""
 FINISH_SECONDS: Final = 1.0
 """How long the connections of a child that is over may take to end."""
 LINGER_SECONDS: Final = 5.0
@@ -52,31 +55,45 @@ LINGER_SECONDS: Final = 5.0
 
 def main(descriptor: int) -> None:
     """Runs the proxy; `descriptor` is the socket to the program that started it."""
-    for ignored in (signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
+    for ignored in (signal.SIGINT, signal.SIGHUP, signal.SIGPIPE, signal.SIGTERM):  # a child may yet have a last word
         signal.signal(ignored, signal.SIG_IGN)
+    _take_all_descriptors()
+    os.chdir("/")
     control = socket.socket(fileno=descriptor)
     control.set_inheritable(False)
     inbox = Inbox(of_proxy=True)
     settings, *others = _first_words(control, inbox)
     assert isinstance(settings, Settings)
-    directory = tempfile.mkdtemp(prefix="llmtrace-")  # of mode 0700
+    directory = tempfile.mkdtemp(prefix="llmtrace-")
     try:
+        os.chmod(directory, 0o711)  # noqa: S103 - a child that is another user's reads the certificates, too
         names = permitted(settings.registrations)
         authority = Authority(names)
-        Path(directory, "ca.pem").write_bytes(authority.pem)
+        certificate = Path(directory, "ca.pem")
+        certificate.write_bytes(authority.pem)
+        certificate.chmod(0o644)
         listener = socket.create_server(("127.0.0.1", 0), backlog=512)
     except Exception as error:
         control.sendall(encode(Failed(str(error) or repr(error))))
         shutil.rmtree(directory, ignore_errors=True)
         return
     try:
-        control.sendall(encode(Ready(listener.getsockname()[1], directory)))
+        control.sendall(encode(Ready(listener.getsockname()[1], directory, os.getpid())))
         sidecar = Sidecar(control, inbox, settings)
         asyncio.run(sidecar.run(listener, authority, frozenset(names), others))
     except Exception as error:
         with suppress(OSError):  # the program may be gone
             control.sendall(encode(Failed(repr(error))))
     shutil.rmtree(directory, ignore_errors=True)
+
+
+def _take_all_descriptors() -> None:
+    """All children's connections are open here, two descriptors each."""
+    import resource
+
+    with suppress(ValueError, OSError):
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _first_words(control: socket.socket, inbox: Inbox) -> list[object]:
@@ -213,24 +230,34 @@ class Sidecar:
     async def _look(self) -> None:
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            if self._over:
-                self._let_go_of_ended()
+            await self._let_go_of_ended()
 
-    def _let_go_of_ended(self) -> None:
-        for child in self._over - self._users(self._over):
+    async def _let_go_of_ended(self) -> None:
+        if not self._over:
+            return
+        unused = self._over - await self._users(self._over)
+        await asyncio.sleep(EXEC_SECONDS)
+        for child in unused - await self._users(unused):
             self._over.discard(child)
             self._pids.pop(child, None)
             self._credentials.remove(child)
+            if self._server is not None:
+                self._server.let_go(child)
             if self._children.pop(child, None) is not None:
                 self._say(Gone(child))
 
-    def _users(self, children: set[str]) -> set[str]:
+    async def _users(self, children: set[str]) -> set[str]:
+        """Of these children, those that somebody is."""
         tokens = {child: self._children[child].token for child in children if child in self._children}
         busy = self._server.busy() if self._server is not None else set()
-        return holders(tokens, self._pids) | (busy & children)
+        try:
+            return await asyncio.to_thread(holders, tokens, dict(self._pids)) | (busy & children)
+        except OSError:  # out of descriptors: nobody can be ruled out
+            return set(children)
 
     async def _orphaned(self) -> None:
         """The program is gone. Its children are not to notice."""
+        await self._let_go_of_ended()
         if not self._children:
             return
         from llmtrace_otel.proxy.orphan import Orphan
@@ -242,4 +269,4 @@ class Sidecar:
         idle = 0.0
         while idle < LINGER_SECONDS:
             await asyncio.sleep(LOOK_SECONDS / 2)
-            idle = 0.0 if self._users(set(self._children)) else idle + LOOK_SECONDS / 2
+            idle = 0.0 if await self._users(set(self._children)) else idle + LOOK_SECONDS / 2

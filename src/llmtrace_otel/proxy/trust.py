@@ -99,6 +99,7 @@ def _write(content: bytes, directory: str) -> str:
     from tempfile import mkstemp
 
     descriptor, path = mkstemp(prefix="trust-", suffix=".pem", dir=directory)
+    os.fchmod(descriptor, 0o644)  # a child that is another user's reads it, too
     with open(descriptor, "wb") as file:
         file.write(content)
     return path
