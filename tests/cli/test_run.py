@@ -16,6 +16,7 @@ from llmtrace_otel.read import read_spans
 
 RUN = [sys.executable, "-c", "from llmtrace_otel.cli import main; raise SystemExit(main())", "run"]
 OWN = ("LLMTRACE_", "OTEL_", "TRACEPARENT", "BAGGAGE", "PYTHONPATH", "OPENAI_", "HTTP", "NO_PROXY", "http", "no_proxy")
+SECONDS = 60
 CALL = """
 import json, sys, urllib.request
 body = json.dumps({"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "hi"}]}).encode()
@@ -40,9 +41,8 @@ def environ(provider):
 @pytest.fixture
 def run(environ, tmp_path):
     def run(*arguments, env=None, **options):
-        return subprocess.run(
-            [*RUN, *arguments], env=environ | (env or {}), cwd=tmp_path, capture_output=True, text=True, **options
-        )
+        options |= {"capture_output": True, "text": True, "preexec_fn": heed_signals}
+        return subprocess.run([*RUN, *arguments], env=environ | (env or {}), cwd=tmp_path, timeout=SECONDS, **options)
 
     return run
 
@@ -142,12 +142,11 @@ def test_signals_are_passed_on(environ, tmp_path, number):
     name = number.name.removeprefix("SIG")
     script = f"trap 'echo got {name}; exit 9' {name}; echo ready; while :; do sleep 0.02; done"
     command = [*RUN, "--", "sh", "-c", script]
-    ran = subprocess.Popen(
-        command, env=environ, cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
-    )
+    options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "text": True, "preexec_fn": heed_signals}
+    ran = subprocess.Popen(command, env=environ, cwd=tmp_path, **options)
     assert ran.stdout.readline() == "ready\n"
     ran.send_signal(number)
-    assert (ran.communicate()[0], ran.returncode) == (f"got {name}\n", 9)
+    assert (ran.communicate(timeout=SECONDS)[0], ran.returncode) == (f"got {name}\n", 9)
 
 
 def test_what_is_ignored_stays_ignored(environ, tmp_path):
@@ -158,9 +157,9 @@ def test_what_is_ignored_stays_ignored(environ, tmp_path):
     assert (ran.returncode, ran.stdout) == (0, "still there\n")
 
 
-def _heed_all():
+def heed_signals():
     """Whoever runs the tests may ignore a signal, and who is born so cannot trap it."""
-    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1):
         signal.signal(number, signal.SIG_DFL)
 
 
@@ -174,6 +173,7 @@ def test_the_command_has_the_terminal_and_ctrl_c_is_its_own(environ, tmp_path):
     )
     pid, terminal = pty.fork()
     if pid == 0:
+        heed_signals()
         os.chdir(tmp_path)
         os.execve(RUN[0], [*RUN, "--", "sh", "-c", script], environ)
     shown = _read_until(terminal, b"on a terminal")
@@ -184,8 +184,8 @@ def test_the_command_has_the_terminal_and_ctrl_c_is_its_own(environ, tmp_path):
     os.close(terminal)
 
 
-def _read_until(descriptor, expected, seconds=30):
-    shown, end = b"", time.monotonic() + seconds
+def _read_until(descriptor, expected):
+    shown, end = b"", time.monotonic() + SECONDS
     while expected not in shown:
         assert time.monotonic() < end, shown
         shown += os.read(descriptor, 1024)

@@ -256,8 +256,7 @@ def test_a_child_whose_parent_is_killed_still_reaches_its_provider_and_is_record
     )
     shown = {parent.stdout.readline().strip() for _ in range(2)}  # the child's pid, and its first answer
     assert "15" in shown
-    until(lambda: file.exists() and list(read_spans(file)), "the first call is recorded by the parent")
-    parent.kill()
+    parent.kill()  # whether it has recorded the first call by now or not
     parent.wait()
     parent.stdout.close()
     go.touch()

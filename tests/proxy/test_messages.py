@@ -28,6 +28,7 @@ TO_PROXY = [
     messages.Started("00f0", 42),
     messages.Ended("00f0"),
     messages.Sync(7),
+    messages.Taken(),
 ]
 FROM_PROXY = [
     messages.Ready(4711, "/tmp/llmtrace-x", 42),

@@ -96,7 +96,8 @@ def flush_providers(seconds: float, ending: bool = False) -> None:
             quietly(opener.settle)
     for module, getter in PROVIDERS:
         if module in sys.modules:
-            force_flush = getattr(getattr(sys.modules[module], getter)(), "force_flush", None)
+            get = getattr(sys.modules[module], getter, None)  # another thread may be importing it just now
+            force_flush = getattr(get(), "force_flush", None) if get else None
             left = max(deadline - time.monotonic(), 0)
             if force_flush:
                 quietly(force_flush, int(left * 1000))

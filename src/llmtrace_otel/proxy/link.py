@@ -49,6 +49,7 @@ from llmtrace_otel.proxy.messages import (
     Started,
     Sync,
     Synced,
+    Taken,
     ToProxy,
     encode,
 )
@@ -215,6 +216,7 @@ class Link:
         elif isinstance(message, Seen):
             with suppress(Exception):
                 self._record(message)
+            self.tell(Taken())
 
     def _record(self, seen: Seen) -> None:
         from llmtrace_otel.proxy.recording import record

@@ -72,6 +72,10 @@ class Ended(Struct, tag=True):
     id: str
 
 
+class Taken(Struct, tag=True):
+    """The next call of those that were seen is recorded."""
+
+
 class Sync(Struct, tag=True):
     """Asks for an answer with the same number, after all calls of the children that have ended."""
 
@@ -101,7 +105,7 @@ class Gone(Struct, tag=True):
     child: str
 
 
-ToProxy: TypeAlias = Settings | Child | Started | Ended | Sync
+ToProxy: TypeAlias = Settings | Child | Started | Ended | Sync | Taken
 FromProxy: TypeAlias = Ready | Failed | Seen | Synced | Gone
 
 _encoder = msgspec.msgpack.Encoder()

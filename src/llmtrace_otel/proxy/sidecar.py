@@ -35,6 +35,7 @@ from llmtrace_otel.proxy.messages import (
     Started,
     Sync,
     Synced,
+    Taken,
     encode,
 )
 
@@ -118,7 +119,13 @@ class Sidecar:
         self._pids: dict[str, int] = {}
         self._over: set[str] = set()
         self._unsaid: deque[FromProxy] = deque()
+        self._untaken: deque[Seen] = deque()
+        """Calls that the program has been told of, and has not yet recorded."""
         self._has_something_to_say = asyncio.Event()
+        self._alone = False
+        """Whether the program is gone."""
+        self._unrecorded: list[tuple[Child, Seen]] = []
+        """What is recorded as soon as there is an orphan to do so."""
         self._orphan: Orphan | None = None
         self._server: Server | None = None
         self._finishing: set[asyncio.Task[None]] = set()
@@ -161,10 +168,13 @@ class Sidecar:
     def seen(self, child: str, call: Call, traceparent: str | None) -> None:
         """A call is over."""
         message = Seen(child, call, traceparent)
-        if self._orphan is None:
+        if not self._alone:
             self._say(message)
         elif child in self._children:
-            self._orphan.record(self._children[child], message)
+            if self._orphan is None:
+                self._unrecorded.append((self._children[child], message))
+            else:
+                self._orphan.record(self._children[child], message)
 
     def take(self, message: object) -> None:
         """Something that the program has said."""
@@ -177,6 +187,8 @@ class Sidecar:
             case Ended():
                 self._over.add(message.id)
                 self._soon(self._finish(message.id), self._finishing)
+            case Taken():
+                self._untaken.popleft()
             case Sync():
                 self._soon(self._sync(message.number), self._syncing)
 
@@ -222,8 +234,10 @@ class Sidecar:
             while await self._has_something_to_say.wait():
                 self._has_something_to_say.clear()
                 while self._unsaid:
-                    await loop.sock_sendall(self._control, encode(self._unsaid[0]))
-                    self._unsaid.popleft()
+                    message = self._unsaid.popleft()
+                    if isinstance(message, Seen):
+                        self._untaken.append(message)
+                    await loop.sock_sendall(self._control, encode(message))
 
     # The children
 
@@ -257,15 +271,17 @@ class Sidecar:
 
     async def _orphaned(self) -> None:
         """The program is gone. Its children are not to notice."""
+        self._alone = True
+        told = [message for message in (*self._untaken, *self._unsaid) if isinstance(message, Seen)]
+        self._unrecorded = [(self._children[seen.child], seen) for seen in told if seen.child in self._children]
         await self._let_go_of_ended()
-        if not self._children:
+        if not self._children and not self._unrecorded:
             return
         from llmtrace_otel.proxy.orphan import Orphan
 
         self._orphan = await asyncio.to_thread(Orphan)
-        for message in self._unsaid:
-            if isinstance(message, Seen) and message.child in self._children:
-                self._orphan.record(self._children[message.child], message)
+        for child, message in self._unrecorded:
+            self._orphan.record(child, message)
         idle = 0.0
         while idle < LINGER_SECONDS:
             await asyncio.sleep(LOOK_SECONDS / 2)

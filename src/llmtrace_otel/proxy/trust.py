@@ -49,7 +49,7 @@ def _candidates() -> Iterator[str]:
 
 
 def bundle(base: str | None, directory: str, ca_pem: bytes) -> str:
-    """The path of a file, private to this user, with the certificates of `base` and then ours.
+    """The path of a file with the certificates of `base` and then ours.
 
     Made once per directory and state of `base`.
 
@@ -95,7 +95,7 @@ def _read(path: str) -> bytes:
 
 
 def _write(content: bytes, directory: str) -> str:
-    """A new file of mode 0600; nobody knows its name before it is whole."""
+    """A new file; nobody knows its name before it is whole."""
     from tempfile import mkstemp
 
     descriptor, path = mkstemp(prefix="trust-", suffix=".pem", dir=directory)

@@ -15,7 +15,7 @@ def curl(seed: int = 0, *, stream: bool = False, options: tuple[str, ...] = ()) 
     """The call is known by its `seed`, which is recorded."""
     asked = {"model": "gpt-5-mini", "seed": seed, "messages": [{"role": "user", "content": "How is the weather?"}]}
     streamed = {"stream": True, "stream_options": {"include_usage": True}} if stream else {}
-    return ["curl", "--silent", "--no-buffer", *options, URL, "--json", json.dumps(asked | streamed)]
+    return ["curl", "--silent", "--show-error", "--no-buffer", *options, URL, "--json", json.dumps(asked | streamed)]
 
 
 def openai_calls(*options: str) -> list[str]:

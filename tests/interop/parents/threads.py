@@ -15,7 +15,7 @@ def work(thread: int) -> None:
     for number in range(thread, THREADS * ROUNDS, THREADS):
         together.wait()
         with session(f"s-{number}"):
-            subprocess.run(curl(number), stdout=subprocess.DEVNULL, check=True)
+            subprocess.run(curl(number), stdout=subprocess.DEVNULL, check=False)  # what fails tells so itself
 
 
 threads = [threading.Thread(target=work, args=(number,)) for number in range(THREADS)]
