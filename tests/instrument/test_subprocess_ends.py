@@ -268,3 +268,125 @@ def test_a_program_that_closes_all_descriptors_goes_on(tmp_path):
     )
     assert (ran.stderr, ran.returncode) == ("", 0)
     assert sorted(span["name"] for span in ran.spans) == ["sh", "sleep"]
+
+
+FILES = {
+    "sockets": "[end for _ in range(15) for end in socket.socketpair()]",
+    "epolls": "[select.epoll() for _ in range(30)]",
+}
+
+
+@linux
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+@pytest.mark.parametrize("files", FILES.values(), ids=FILES)
+def test_a_program_that_has_closed_our_descriptors_keeps_its_own(tmp_path, files: str):
+    ran = run_program(
+        tmp_path,
+        f"""
+        import select, socket
+        child = subprocess.Popen(["sleep", "60"])
+        ours = set(os.listdir("/proc/self/fd"))
+        os.closerange(3, 1024)
+        files = {files}
+        print(len(ours - {{str(number) for number in range(3)}}) > 2, len(files))
+        def untouched(file):
+            try:
+                os.fstat(file.fileno())
+                return not select.select([file], [], [], 0)[0]
+            except OSError:
+                return False
+        subprocess.run(["true"])
+        if not (pid := os.fork()):
+            print(sum(map(untouched, files)))
+            os._exit(0)
+        os.waitpid(pid, 0)
+        child.kill()
+        child.wait()
+        print(sum(map(untouched, files)))
+        """,
+    )
+    assert (ran.stderr, ran.stdout) == ("", "True 30\n30\n30\n")
+    assert sorted(span["name"] for span in ran.spans) == ["sleep", "true"]
+
+
+ANY = {
+    "os.wait": "os.wait()",
+    "os.wait3": "os.wait3(0)",
+    "os.waitpid": "os.waitpid(-1, 0)",
+    "os.wait4": "os.wait4(-1, 0)",
+    "os.waitid": "os.waitid(os.P_ALL, 0, os.WEXITED)",
+}
+LOOKS = {
+    "os.wait3": "os.wait3(os.WNOHANG)",
+    "os.waitpid": "os.waitpid(-1, os.WNOHANG)",
+    "os.wait4": "os.wait4(-1, os.WNOHANG)",
+    "os.waitid": "os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG)",
+}
+STAND_IN = """
+import threading
+from llmtrace_otel.proxy import link
+proxy = subprocess.Popen(["sleep", "60"])
+link.adopted = lambda: proxy.pid
+def is_last(wait):
+    try:
+        return wait()
+    except ChildProcessError as error:
+        return error
+"""
+NO_CHILD = "[Errno 10] No child processes\n"
+
+
+@linux
+@pytest.mark.parametrize("wait", [*ANY.values(), *LOOKS.values()], ids=[*ANY, *(f"{name}, looks" for name in LOOKS)])
+def test_who_waits_for_any_child_finds_no_proxy(tmp_path, wait: str):
+    ran = run_program(
+        tmp_path,
+        f"""{STAND_IN}
+child = subprocess.Popen(["sh", "-c", "exit 3"])
+os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+print({wait}[0] == child.pid, is_last(lambda: {wait}))
+proxy.kill()
+""",
+    )
+    assert (ran.stderr, ran.stdout) == ("", f"True {NO_CHILD}")
+
+
+@linux
+@pytest.mark.parametrize("wait", [*ANY.values(), "os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)"])
+def test_a_proxy_that_ends_is_not_what_a_program_waits_for(tmp_path, wait: str):
+    ran = run_program(
+        tmp_path,
+        f"""{STAND_IN}
+child = subprocess.Popen(["sh", "-c", "read line; exit 3"], stdin=subprocess.PIPE)
+proxy.kill()
+os.waitid(os.P_PID, proxy.pid, os.WEXITED | os.WNOWAIT)
+def end_child():
+    while os.path.exists(f"/proc/{{proxy.pid}}"):  # over, and not yet waited for
+        time.sleep(0.001)
+    child.stdin.close()
+threading.Thread(target=end_child).start()
+print({wait}[0] == child.pid)
+""",
+    )
+    assert (ran.stderr, ran.stdout) == ("", "True\n")
+
+
+@linux
+def test_a_program_that_adopts_orphans_does_not_wait_for_the_proxy(tmp_path):
+    ran = run_program(
+        tmp_path,
+        """
+        import ctypes
+        ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # which the first process of a container need not ask for
+        running = [subprocess.Popen(["sh", "-c", "exit 3"]) for _ in range(3)]
+        waited = set()
+        try:
+            while True:
+                waited.add(os.wait()[0])
+        except ChildProcessError as error:
+            print(waited == {child.pid for child in running}, error)
+        """,
+        LLMTRACE_INTERCEPT="always",
+    )
+    assert (ran.stderr, ran.stdout) == ("", f"True {NO_CHILD}")
+    assert [attributes_of(span)["process.exit.code"] for span in ran.spans] == ["3"] * 3

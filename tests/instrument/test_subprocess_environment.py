@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import subprocess
 from collections import UserDict
@@ -9,9 +10,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 import pytest
+from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
-from subprocess_helpers import instrumented, parent_of
+from subprocess_helpers import instrumented, parent_of, run_program
 
 from llmtrace_otel import session
 from llmtrace_otel.instrument.subprocess import SubprocessInstrumentor
@@ -34,13 +36,46 @@ def environment(*args, **kwargs) -> dict[str, str]:
     return dict(os.fsdecode(entry).split("=", 1) for entry in done.stdout.split(b"\0")[:-1])
 
 
+def untraced() -> dict[str, str]:
+    """What a child finds that is started as if we were not there."""
+    with suppress_instrumentation():
+        return environment()
+
+
 def test_a_child_inherits_all_that_it_would(recorded: Recorded, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("ODD", "caf\udce9 = x\n")
     before = dict(os.environ)
     found = environment()
 
-    assert found == {**before, "TRACEPARENT": parent_of(recorded.span)}
+    assert found == {**untraced(), "TRACEPARENT": parent_of(recorded.span)}
     assert dict(os.environ) == before
+
+
+def put_by_c(name: bytes, value: bytes) -> None:
+    ctypes.CDLL(None).setenv(name, value, 1)
+
+
+@pytest.mark.parametrize("put", [os.putenv, put_by_c], ids=["os.putenv", "setenv"])
+def test_a_child_inherits_what_os_environ_does_not_know(recorded: Recorded, put):
+    put(b"LEFT_BY_C", b"caf\xe9 = x")
+    try:
+        found = environment()
+        assert found == {**untraced(), "LEFT_BY_C": "caf\udce9 = x", "TRACEPARENT": parent_of(recorded.span)}
+        assert "LEFT_BY_C" not in environment(env=os.environ)
+    finally:
+        os.unsetenv("LEFT_BY_C")
+
+
+def test_a_child_inherits_nothing_where_c_has_cleared_all(tmp_path):
+    ran = run_program(
+        tmp_path,
+        f"""
+        import ctypes
+        ctypes.CDLL(None).clearenv()
+        subprocess.run(["{ENV}"])
+        """,
+    )
+    assert (ran.stderr, ran.stdout.partition("=")[0], ran.stdout.count("\n")) == ("", "TRACEPARENT", 1)
 
 
 def test_an_empty_environment_gets_our_keys_only(recorded: Recorded):

@@ -44,7 +44,7 @@ class Proxy:
         self.environs: list[dict[str, str]] = []
         self.admission: Admission | None = Admission()
 
-    def admit(self, context, environ):
+    def admit(self, context, environ, providers, executable):
         self.contexts.append(context)
         self.environs.append(dict(environ))
         return self.admission

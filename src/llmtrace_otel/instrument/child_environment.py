@@ -9,8 +9,9 @@ else that is done for a child.
 
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 Environment = dict[bytes, bytes]
@@ -23,9 +24,40 @@ def inherited() -> Mapping[bytes, bytes]:
 
 def environment(given: Mapping[Any, Any] | None) -> Environment:
     """A copy of a child's environment, `None` being this process's. Raises TypeError or AttributeError for none."""
-    if given is None or given is os.environ:
+    if given is None:
+        return _handed_down()
+    if given is os.environ:
         return dict(inherited())
     return {os.fsencode(name): os.fsencode(value) for name, value in given.items()}
+
+
+def _handed_down() -> Environment:
+    """What C gives to a child, with what C code and `os.putenv` have set, of which `os.environ` knows nothing."""
+    variables = _variables_of_c()
+    if variables is None:
+        return dict(inherited())
+    environ: Environment = {}
+    for variable in _until_null(variables):
+        name, equals, value = variable.partition(b"=")
+        if equals:
+            environ.setdefault(name, value)
+    return environ
+
+
+def _until_null(strings: Any) -> Iterator[bytes]:
+    """The strings of an array that ends with a null pointer, or is one."""
+    return iter(iter(strings).__next__, None) if strings else iter(())
+
+
+@functools.cache
+def _variables_of_c() -> Any:
+    """C's `environ`, always as it is now; `None` where Python cannot read it."""
+    try:
+        import ctypes
+
+        return ctypes.POINTER(ctypes.c_char_p).in_dll(ctypes.CDLL(None), "environ")
+    except (ImportError, OSError, ValueError):
+        return None
 
 
 def as_text(environ: Environment) -> dict[str, str]:

@@ -1,12 +1,19 @@
-"""Learns from the program's own waiting how a child has ended: `os.wait` and its like, and attributes `returncode`."""
+"""Learns from the program's own waiting how a child has ended: `os.wait` and its like, and attributes `returncode`.
+
+Who waits for any child does not find our proxy among them, which is one where this process adopts orphans.
+"""
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
 import signal
+import sys
 from collections.abc import Callable
-from typing import Any
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
 
 from llmtrace_otel.instrument import children
 
@@ -18,7 +25,7 @@ def waitpid(original: Callable[..., Any]) -> Callable[..., Any]:
     def wait(pid: int, options: int) -> Any:
         child = None if options & os.WNOHANG else children.awaited(pid)
         try:
-            result = original(pid, options)
+            result = _of_any(original, pid, options) if pid == _ANY else original(pid, options)
             if result[0]:
                 _tell_status(result[0], result[1], options)
         except ChildProcessError:
@@ -37,7 +44,7 @@ def wait(original: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(original)
     def wait(*args: int, **kwargs: int) -> Any:
-        result = original(*args, **kwargs)
+        result = _of_any(original, *args, **kwargs)
         if result[0]:
             _tell_status(result[0], result[1], *args, *kwargs.values())
         return result
@@ -50,13 +57,43 @@ def waitid(original: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(original)
     def wait(kind: int, number: int, options: int, /) -> Any:
-        result = original(kind, number, options)
+        arguments = kind, number, options
+        result = _of_any(original, *arguments) if kind == os.P_ALL else original(*arguments)
         if result is not None and result.si_code in _OVER:
             _tell(result.si_pid, children.code_of(result), options)
         return result
 
     return wait
 
+
+_ANY: Final = -1
+"""Any child. The proxy is in no process group that the program can name."""
+
+
+def _of_any(original: Callable[..., Any], *args: int, **kwargs: int) -> Any:
+    """What waits for any child waits for any but our proxy. Raises ChildProcessError if there is no other."""
+    adopted = getattr(sys.modules.get("llmtrace_otel.proxy.link"), "adopted", None)  # it may be just being imported
+    proxy = None if adopted is None else adopted()
+    while proxy is None or _children() != {proxy}:
+        result = original(*args, **kwargs)
+        if proxy is None or result is None or result[0] != proxy:
+            return result
+        with suppress(ChildProcessError):  # what was only looked at would be found again
+            _waitpid(proxy, os.WNOHANG | os.WUNTRACED | os.WCONTINUED)
+    raise ChildProcessError(errno.ECHILD, os.strerror(errno.ECHILD))
+
+
+def _children() -> set[int]:
+    """The ids of this process's children, over or not; empty where the system does not tell (Linux)."""
+    for _ in range(_TRIES):
+        with suppress(OSError):  # a thread has ended meanwhile, and another one has its children
+            return {int(pid) for thread in _THREADS.iterdir() for pid in (thread / "children").read_text().split()}
+    return set()
+
+
+_waitpid = os.waitpid  # the very function
+_THREADS: Final = Path("/proc/self/task")
+_TRIES: Final = 3
 
 _OVER = {getattr(os, name, None) for name in ("CLD_EXITED", "CLD_KILLED", "CLD_DUMPED")}
 

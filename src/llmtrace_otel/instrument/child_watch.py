@@ -6,10 +6,15 @@ here, or nobody will ever know it: what took it may be foreign C code, and no co
 A child that the program is blocked waiting for is not watched meanwhile: to wake a thread would double what tracing
 costs a short-lived child. The thread is there while children are open, and a little longer, so that a program which
 starts one child after the other does not start a thread for each.
+
+A program may close descriptors that it does not know, and then have files of its own by these numbers. So none is used
+or closed but one known to be ours: the alarm by its inode, of which it alone is (an epoll or an eventfd shares its own
+with all others), and the rest by the epoll object, which finds under a number only what was registered with it.
 """
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import select
@@ -30,6 +35,10 @@ _LINGER: Final = 1.0
 """Seconds that the thread stays without anything to watch, and after which it looks whether that is so."""
 _GRACE: Final = 1.0
 """Seconds in which whoever has taken an exit code tells it."""
+_MANY: Final = 4096
+"""More bytes than are in the alarm's pipe, if it can be."""
+_lost: Final[list[select.epoll]] = []
+"""Objects whose descriptor is a file of the program's, which they would close when they are collected."""
 _LOWEST: Final = 3
 """The first descriptor that is not one of a program's standard streams."""
 
@@ -41,7 +50,9 @@ class Watcher:
 
     def __init__(self) -> None:
         self._epoll = _epoll()
-        self._alarm = _above_standard_streams(os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK))
+        pipe = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._alarm, self._button = map(_above_standard_streams, pipe)
+        self._inode = _inode(self._alarm)
         self._epoll.register(self._alarm, select.EPOLLIN)
         self._watched: dict[int, Child] = {}
         self._awaited: dict[Child, float] = {}
@@ -50,8 +61,9 @@ class Watcher:
 
     def watch(self, child: Child, pid: int) -> None:
         """Looks out for the child's end. Raises ProcessLookupError if nothing is left of it, OSError if that fails."""
-        descriptor = _above_standard_streams(os.pidfd_open(pid))
         with self._lock:
+            self._check()
+            descriptor = _above_standard_streams(os.pidfd_open(pid))
             self._watched[descriptor] = child
             child.descriptor = descriptor
             try:
@@ -69,20 +81,44 @@ class Watcher:
             descriptor, child.descriptor = child.descriptor, None
             if descriptor is not None:
                 del self._watched[descriptor]
-                with suppress(OSError):  # the program has closed it: it may be a file of its own now
+                with suppress(OSError):  # the program has closed it
+                    self._check()
                     self._epoll.unregister(descriptor)  # closing is not enough while a fork has it, too
                     os.close(descriptor)
 
     def wake(self) -> None:
         """Has what is awaited looked at again. Takes no lock."""
-        os.eventfd_write(self._alarm, 1)
+        with suppress(OSError):  # closed by the program; or full, and so awake
+            if _inode(self._button) == self._inode:
+                os.write(self._button, b"\0")
 
     def close(self) -> None:
         """In a forked child, which has no use for it."""
-        for descriptor in (*self._watched, self._alarm):
-            with suppress(OSError):
-                os.close(descriptor)
+        try:
+            self._check()
+        except OSError:
+            _lost.append(self._epoll)
+            return
+        for descriptor in (*filter(self._has, self._watched), self._alarm):
+            os.close(descriptor)
+        with suppress(OSError):
+            if _inode(self._button) == self._inode:
+                os.close(self._button)
         self._epoll.close()
+
+    def _check(self) -> None:
+        """Raises OSError if the program has closed the alarm or the epoll object."""
+        if _inode(self._alarm) != self._inode:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        self._epoll.modify(self._alarm, select.EPOLLIN)  # which changes nothing
+
+    def _has(self, descriptor: int) -> bool:
+        """Whether a descriptor is still the one that was registered."""
+        try:
+            self._epoll.modify(descriptor, select.EPOLLIN)
+        except OSError:
+            return False
+        return True
 
     def _run(self) -> None:
         if not self._running:
@@ -102,9 +138,10 @@ class Watcher:
     def _look(self) -> bool:
         """Waits for something to happen, and sees to it; whether there may be more."""
         events = self._epoll.poll(self._patience())
+        self._check()
         for descriptor, _ in events:
             if descriptor == self._alarm:
-                os.eventfd_read(descriptor)
+                os.read(descriptor, _MANY)
             else:
                 self._over(descriptor)
         self._end_awaited()
@@ -151,6 +188,11 @@ def _epoll() -> select.epoll:
         return epoll
     with epoll:
         return select.epoll.fromfd(_above_standard_streams(os.dup(epoll.fileno())))
+
+
+def _inode(descriptor: int) -> tuple[int, int]:
+    found = os.fstat(descriptor)
+    return found.st_dev, found.st_ino
 
 
 def _above_standard_streams(descriptor: int) -> int:
