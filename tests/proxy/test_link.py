@@ -203,12 +203,14 @@ def test_nothing_is_said_into_a_descriptor_that_the_program_has_taken_over(fresh
     admission = fresh.admit(span_context(1), base)
     descriptor = fresh._link._socket.fileno()
     with open(os.devnull, "rb") as other:
-        kept = os.dup(descriptor)
         os.dup2(other.fileno(), descriptor)
         assert fresh._link.admit(span_context(2), base, link.NO_PROVIDERS, "") is None
-        os.dup2(kept, descriptor)
-        os.close(kept)
-    admission.ended()
+        admission.ended()
+        fresh._link.close()
+        os.fstat(descriptor)  # nobody has closed it
+        os.close(descriptor)
+    until(lambda: not Path(admission.offer.directory).exists(), "the proxy has noticed")
+    assert fresh.admit(span_context(3), base) is not None
 
 
 def test_a_proxy_that_does_not_listen_is_left(fresh, base, monkeypatch, capsys):

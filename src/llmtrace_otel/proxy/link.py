@@ -111,13 +111,13 @@ class Link:
         self.hosts: dict[str, str] = {}
         """The hosts that children had connected to when it was last drained, and what became of that."""
         self._socket = _start(Settings(self.registrations, content.mode() is not content.Mode.NO_CONTENT))
+        self._identity = _identity(self._socket.fileno())
         try:
             ready = self._first_word()
         except BaseException:
             self.close()
             raise
         self._port, self._directory, self.pid = ready.port, ready.directory, ready.pid
-        self._identity = _identity(self._socket.fileno())
         threading.Thread(target=self._listen, name="llmtrace-proxy", daemon=True).start()
 
     @property
@@ -150,8 +150,8 @@ class Link:
         said = encode(message)
         try:
             with self._writing:
-                if not self.open or _identity(self._socket.fileno()) != self._identity:
-                    return False  # the program has closed descriptors that it does not know, and may reuse ours
+                if not self.open or not self._is_ours():
+                    return False
                 self._socket.sendall(said)
         except OSError:
             if self.open:
@@ -172,14 +172,27 @@ class Link:
     def close(self) -> None:
         """Lets go of the proxy, which then ends with the last child that uses it."""
         self.open = False
-        with suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
-        self._socket.close()
+        if self._is_ours():
+            with suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
+            self._socket.close()
 
     def forget(self) -> None:
         """In a forked child: the link is the parent's, and stays open there."""
         self.open = False
-        self._socket.close()
+        if self._is_ours():
+            self._socket.close()
+
+    def _is_ours(self) -> bool:
+        """Whether the descriptor is still that of the socket: a program may have closed it, and use it for a file."""
+        try:
+            is_ours = _identity(self._socket.fileno()) == self._identity
+        except OSError:
+            is_ours = False
+        if not is_ours:
+            self.open = False
+            self._socket.detach()
+        return is_ours
 
     def _first_word(self) -> Ready:
         self._socket.settimeout(START_SECONDS)
