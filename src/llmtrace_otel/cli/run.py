@@ -51,6 +51,7 @@ FROM_TERMINAL: Final = ("SIGINT", "SIGQUIT")
 def configure(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
     parser.usage = "llmtrace run [options] -- COMMAND [ARGUMENT …]"
+    parser.epilog = f"Any command will do; known agents are {', '.join(known.AGENTS)}."
     parser.add_argument("--output", metavar="FILE", help=f"append spans to this file (default: {OUTPUT}, traces.jsonl)")
     target = parser.add_mutually_exclusive_group()
     target.add_argument("--otlp", metavar="URL", help="also send spans to this OTLP/HTTP endpoint")

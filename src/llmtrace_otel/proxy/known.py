@@ -8,10 +8,6 @@ from typing import Final
 VARIABLE: Final = "LLMTRACE_INTERCEPT"
 MODES: Final = ("auto", "always", "never")
 
-_AGENTS = """
-aider amp auggie claude codex copilot crush cursor-agent droid gemini goose kimi llm opencode openhands pi plandex q
-qwen sgpt swe-agent vibe
-"""
 _TOOLS = """
 [ arch awk b2sum base32 base64 basename bzip2 cat chgrp chmod chown cksum clear cmp comm cp csplit cut date dd df
 diff diff3 dir dircolors dirname du echo expand expr factor false fd file find fmt fold free gawk getconf getent
@@ -27,8 +23,8 @@ gdb ld ldconfig ldd lld nm objcopy objdump ranlib readelf rustc strace strip val
 convert ffmpeg ffprobe magick pdftotext pdftoppm psql redis-cli sqlite3
 """
 
-AGENTS: Final = frozenset(_AGENTS.split())
-"""Command-line programs that are there to speak with a model."""
+AGENTS: Final = ("claude", "codex", "gemini", "llm", "opencode")
+"""Command-line agents whose traces are tested with the real programs."""
 
 TOOLS: Final = frozenset(_TOOLS.split())
 """What `auto` leaves alone: the usual tools of a system, compilers, and those whose traffic is theirs (version control,
