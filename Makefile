@@ -3,7 +3,8 @@
 # make corpus  the recorded exchanges alone, with their table
 # make bench   what tracing adds to a call
 # make matrix  the suite again with other versions of what we depend on
-# make interop      real command-line agents, offline, traced through the proxy
+# make clis    installs the command-line agents that make test then runs, offline, through the proxy
+# make interop      those tests alone
 # make duplicates   every other instrumentation beside ours: is each call counted once?
 
 PYTHON ?= python3
@@ -12,7 +13,7 @@ BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check --quiet
 export PIP_CONSTRAINT = $(CURDIR)/constraints.txt
 
-.PHONY: demo test lint format corpus bench matrix duplicates interop clean
+.PHONY: demo test lint format corpus bench matrix duplicates clis interop clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python examples/demo.py
@@ -41,8 +42,10 @@ matrix:
 duplicates: $(VENV)/.test
 	$(BIN)/python scripts/duplicates.py
 
-interop: $(VENV)/.test
-	$(BIN)/python scripts/install_clis.py
+clis:
+	$(PYTHON) scripts/install_clis.py
+
+interop: clis $(VENV)/.test
 	$(BIN)/python -m pytest -m interop -n 2
 
 clean:

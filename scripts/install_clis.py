@@ -1,4 +1,4 @@
-"""Installs the command-line agents that `pytest -m interop` runs: five CLIs, and the SDKs of a Node program.
+"""Installs the command-line agents that the tests of `tests/interop` run: five CLIs, and the SDKs of a Node program.
 
     python scripts/install_clis.py
 
@@ -45,7 +45,8 @@ def is_installed() -> bool:
 
 def run(*command: str | Path, folder: Path = FOLDER) -> None:
     print(f"$ {' '.join(str(word) for word in command)}", flush=True)
-    subprocess.run([str(word) for word in command], check=True, cwd=folder)
+    environment = {name: value for name, value in os.environ.items() if name not in ("PIP_CONSTRAINT", "VIRTUAL_ENV")}
+    subprocess.run([str(word) for word in command], check=True, cwd=folder, env=environment)
 
 
 def install() -> None:
