@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from llmtrace_otel.read import read_spans
+from support.signals import heed_signals
 
 RUN = [sys.executable, "-c", "from llmtrace_otel.cli import main; raise SystemExit(main())", "run"]
 OWN = ("LLMTRACE_", "OTEL_", "TRACEPARENT", "BAGGAGE", "PYTHONPATH", "OPENAI_", "HTTP", "NO_PROXY", "http", "no_proxy")
@@ -155,12 +156,6 @@ def test_what_is_ignored_stays_ignored(environ, tmp_path):
     options = {"stdout": subprocess.PIPE, "text": True, "stderr": subprocess.DEVNULL}
     ran = subprocess.run(command, env=environ, cwd=tmp_path, preexec_fn=_ignore_hangups, **options)
     assert (ran.returncode, ran.stdout) == (0, "still there\n")
-
-
-def heed_signals():
-    """Whoever runs the tests may ignore a signal, and who is born so cannot trap it."""
-    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1):
-        signal.signal(number, signal.SIG_DFL)
 
 
 def _ignore_hangups():

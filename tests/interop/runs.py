@@ -10,6 +10,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from support.signals import heed_signals
+
 from .clis import PATH
 from .fake_llm import WEBSOCKET
 from .namespace import UNSHARE
@@ -99,7 +101,7 @@ def run(command: Sequence[str], environ: Mapping[str, str], folder: Path, play: 
     (folder / "task.json").write_text(json.dumps(task))
     inside = [*UNSHARE, sys.executable, "-m", "interop.inside", str(folder)]
     streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "capture_output": True, "text": True}
-    ran = subprocess.run(inside, cwd=TESTS, **streams, timeout=SECONDS, check=False)
+    ran = subprocess.run(inside, cwd=TESTS, **streams, timeout=SECONDS, check=False, preexec_fn=heed_signals)
     return Ran(ran.returncode, steady(ran.stdout, folder), steady(ran.stderr, folder), requests(folder))
 
 

@@ -108,9 +108,14 @@ def test_the_providers_are_asked_as_without_us(
 
 
 def asked(ran: Ran) -> list[tuple[str, list[str], list[str]]]:
-    """Of each call: its path with the query, the names of its headers, and those of its body's fields."""
+    """Of each call: its path with the query, the names of its headers, and those of its body's fields.
+
+    Whether codex goes on from its last answer, or says all again, depends on what its sub-agent does meanwhile.
+    """
     calls = [seen for seen in ran.requests if seen.call]
-    return sorted((seen.path, sorted(seen.headers), sorted(json.loads(seen.body))) for seen in calls)
+    return sorted(
+        (seen.path, sorted(seen.headers), sorted({*json.loads(seen.body)} - {"previous_response_id"})) for seen in calls
+    )
 
 
 @every_client
