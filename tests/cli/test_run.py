@@ -7,7 +7,9 @@ import pty
 import signal
 import subprocess
 import sys
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -194,6 +196,44 @@ def test_python_programs_without_llmtrace_run_in_silence(run, provider, tmp_path
     )
     ran = run("--", sys.executable, "-S", "-c", script)
     assert (ran.stdout, ran.stderr.count("\n")) == ("ok\n", 1)
+
+
+@pytest.fixture
+def collector():
+    """An OTLP/HTTP endpoint that keeps the paths that were posted to."""
+    posted = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            posted.append(self.path)
+            self.rfile.read(int(self.headers["content-length"]))
+            self.send_response(200)
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}", posted
+        server.shutdown()
+        thread.join()
+
+
+def test_spans_go_to_an_endpoint_as_well(run, provider, collector, recorded):
+    url, posted = collector
+    ran = run("--otlp", url, "--", sys.executable, "-I", "-c", CALL, provider.url)
+    assert (set(posted), len(recorded())) == ({"/v1/traces"}, 2)
+    assert ran.stderr.count("\n") == 1
+
+
+def test_with_jaeger_the_trace_can_be_looked_at(run, provider, collector, recorded):
+    url, posted = collector
+    ran = run("--jaeger", url, "--", sys.executable, "-I", "-c", CALL, provider.url)
+    assert set(posted) == {"/v1/traces"}
+    assert ran.stderr.splitlines()[-1] == f"llmtrace: http://127.0.0.1:16686/trace/{recorded()[0].trace_id}"
 
 
 def test_a_programs_own_sitecustomize_runs_as_well(run, tmp_path):
