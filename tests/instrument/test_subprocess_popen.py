@@ -44,6 +44,13 @@ def test_a_child_has_a_span_and_is_its_child(recorded: Recorded):
     assert parent == parent_of(recorded.span)
 
 
+def test_what_python_itself_asks_the_system_is_no_child_of_the_programs(recorded: Recorded):
+    subprocess.run(["uname", "-p"], stdout=subprocess.DEVNULL)  # as `platform` does, once in a process
+    assert recorded.spans == ()
+    subprocess.run(["uname", "-s"], stdout=subprocess.DEVNULL)
+    assert recorded.span.name == "uname"
+
+
 def test_the_span_has_the_childs_process_id(recorded: Recorded):
     with subprocess.Popen(["sh", "-c", "exit 0"]) as child:
         pass

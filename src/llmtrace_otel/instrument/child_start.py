@@ -37,6 +37,9 @@ _log = logging.getLogger("llmtrace_otel")
 
 Argument = str | bytes | os.PathLike[Any]
 
+_PYTHONS_OWN = ("uname", "ldconfig")
+"""With `-p`, of `platform` and of `ctypes.util`."""
+
 _starting: ContextVar[Start | None] = ContextVar("llmtrace_starting_child", default=None)
 """The start that runs here: functions of `os` that it is made of start no child of their own."""
 _fork: ContextVar[Start | None] = ContextVar("llmtrace_fork", default=None)
@@ -61,6 +64,11 @@ class Program(NamedTuple):
         """Reads what the function that starts the child was given."""
         known = arguments if isinstance(arguments, Sequence) else ()  # an iterator is the program's to consume
         return cls(os.fsdecode(executable), known, searched, directory)
+
+    @property
+    def is_pythons_own(self) -> bool:
+        """Whether Python's own modules run it to learn of the system, which is nothing that the program does."""
+        return self.name in _PYTHONS_OWN and list(self.arguments[1:]) == ["-p"]
 
     @property
     def name(self) -> str:
@@ -118,7 +126,7 @@ class Starter:
             return None
         try:
             program = read()
-            return program and self._begin(program, environment(given))
+            return None if program is None or program.is_pythons_own else self._begin(program, environment(given))
         except Exception:
             _log.debug("llmtrace: a child could not be traced", exc_info=True)
             return None
