@@ -366,6 +366,74 @@ def test_a_function_that_cannot_be_loaded_withholds_content_and_says_so_once(
     assert line.startswith(f"llmtrace: LLMTRACE_REDACT={named} cannot be loaded")
 
 
+TELLING = "sk-" + "4f9Kq2ZxW7bNcV1mLpR8tYhGdJsAeU3i of ann@example.com"
+
+
+@pytest.mark.parametrize(
+    ("asked", "left"),
+    [
+        ("secrets", "[redacted] of ann@example.com"),
+        ("personal", TELLING.replace("ann@example.com", "[email]")),
+        ("secrets,personal", "[redacted] of [email]"),
+        (" Personal , secrets ", "[redacted] of [email]"),
+        ("secrets,redaction_of_the_program:shout", "[REDACTED] OF ANN@EXAMPLE.COM"),
+        ("redaction_of_the_program:shout,personal", TELLING.upper().replace("ANN@EXAMPLE.COM", "[email]")),
+    ],
+)
+def test_redactions_of_ours_are_named_by_a_word_and_follow_one_another(
+    printed: Printed,
+    capture: Callable[[str], None],
+    call: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    asked: str,
+    left: str,
+) -> None:
+    module = ModuleType("redaction_of_the_program")
+    module.shout = str.upper  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setenv("LLMTRACE_REDACT", asked)
+    monkeypatch.setitem(MESSAGES, "system", TELLING)
+    capture("SPAN_ONLY")
+    call()
+    (instructions,) = json.loads(printed.span["attributes"]["gen_ai.system_instructions"])
+    assert instructions == {"type": "text", "content": left}
+
+
+@pytest.mark.parametrize(("asked", "wrong"), [("secret", "secret"), ("secrets,all", "all"), ("secrets,", "")])
+def test_an_unknown_word_withholds_content_and_the_known_ones_are_said(
+    printed: Printed,
+    capture: Callable[[str], None],
+    call: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    asked: str,
+    wrong: str,
+) -> None:
+    monkeypatch.setenv("LLMTRACE_REDACT", asked)
+    capture("SPAN_ONLY")
+    call()
+    assert SECRET not in printed.text
+    reason = f"'{wrong}' is none of secrets, personal and module:function"
+    assert warnings(caplog) == [f"llmtrace: LLMTRACE_REDACT={asked} cannot be loaded ({reason}): content is withheld"]
+
+
+def test_when_one_of_several_fails_content_is_withheld(
+    printed: Printed,
+    capture: Callable[[str], None],
+    call: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setenv("LLMTRACE_REDACT", "secrets,json:loads")
+    capture("SPAN_ONLY")
+    call()
+    assert SECRET not in printed.text
+    (line,) = warnings(caplog)
+    assert (
+        line == "llmtrace: the redaction function secrets,json:loads failed with JSONDecodeError: content is withheld"
+    )
+
+
 def test_the_structure_of_messages_stays_and_all_else_is_redacted(
     printed: Printed, capture: Callable[[str], None], call: Callable[..., None], redact: Redact
 ) -> None:

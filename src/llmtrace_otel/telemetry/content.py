@@ -2,8 +2,9 @@
 
 Content is off unless `OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT` says otherwise: `SPAN_ONLY`, `EVENT_ONLY` or
 `SPAN_AND_EVENT`, in any case; `true`, which older instrumentations used, means `SPAN_ONLY`. One redaction function, set
-by `set_redaction` or named by `LLMTRACE_REDACT=module:function`, sees every string of content, and every error
-message, before anything is exported. Where it fails, the content is left out rather than sent unredacted.
+by `set_redaction` or named by `LLMTRACE_REDACT`, sees every string of content, and every error message, before
+anything is exported: `secrets` and `personal` are ours, `module:function` is one's own, and several, separated by
+commas, follow one another. Where one fails, the content is left out rather than sent unredacted.
 `LLMTRACE_CONTENT_MAX_BYTES` limits what is left, per attribute. With `LLMTRACE_CONTENT=delta` a span refers to the
 messages of earlier ones instead of repeating them: see `delta`.
 """
@@ -33,6 +34,11 @@ MODE_VARIABLE = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 REDACTION_VARIABLE = "LLMTRACE_REDACT"
 LIMIT_VARIABLE = "LLMTRACE_CONTENT_MAX_BYTES"
 EXTENT_VARIABLE = "LLMTRACE_CONTENT"
+BUILT_IN = {
+    "secrets": "llmtrace_otel.telemetry.secrets:scrubbed",
+    "personal": "llmtrace_otel.telemetry.personal:scrubbed",
+}
+"""Words of `LLMTRACE_REDACT`."""
 WITHHELD = "[withheld: the redaction function failed]"
 
 
@@ -118,16 +124,33 @@ def set_redaction(redaction: Redaction | None) -> None:
 
 @cache
 def _named_redaction() -> Redaction | None:
-    name = os.environ.get(REDACTION_VARIABLE, "").strip()
-    if not name:
+    asked = os.environ.get(REDACTION_VARIABLE, "").strip()
+    if not asked:
         return None
-    module, _, attribute = name.partition(":")
     try:
-        found: Redaction = getattr(importlib.import_module(module), attribute)
+        found = [_loaded(name.strip()) for name in asked.split(",")]
     except Exception as error:
-        _log.warning("llmtrace: %s=%s cannot be loaded (%r): content is withheld", REDACTION_VARIABLE, name, error)
+        _log.warning("llmtrace: %s=%s cannot be loaded (%s): content is withheld", REDACTION_VARIABLE, asked, error)
         return _withhold
+    return found[0] if len(found) == 1 else _in_order(asked, found)
+
+
+def _loaded(name: str) -> Redaction:
+    module, colon, attribute = BUILT_IN.get(name.lower(), name).partition(":")
+    if not colon:
+        raise ValueError(f"{name!r} is none of {', '.join(BUILT_IN)} and module:function")
+    found: Redaction = getattr(importlib.import_module(module), attribute)
     return found
+
+
+def _in_order(name: str, redactions: list[Redaction]) -> Redaction:
+    def redact(text: str) -> str:
+        for redaction in redactions:
+            text = redaction(text)
+        return text
+
+    redact.__qualname__ = name  # what a failure is told by
+    return redact
 
 
 def _wanted_redaction() -> Redaction | None:
