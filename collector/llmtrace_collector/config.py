@@ -1,219 +1,179 @@
-"""The configuration: a subset of the official collector's YAML file, so that one file serves both engines.
+"""The configuration: the official collector's YAML, so that one file serves both engines.
 
-Read: the `otlp` receiver, the exporters `file`, `otlp_http` and `debug`, and the `traces` pipeline. What is not in the
-subset is refused rather than ignored: better a collector that does not start than a redaction that does not happen.
-Names and defaults are the official ones, but for a body limit of 64 MiB, which the OTLP specification recommends.
+What only the official collector has is refused by name rather than ignored: better a collector that does not start than
+a redaction that does not happen. Names and defaults are the official ones, but for limits of 64 MiB on what is
+received, which the OTLP specification recommends. The language itself is in `tree`, `expansion` and `schema`, what each
+component may be told in `settings`; here is what holds between components.
 """
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, NewType
-from urllib.parse import urlsplit
+from dataclasses import replace
+from functools import reduce
+from typing import TYPE_CHECKING, Any
 
-from llmtrace_collector.schema import Document
+from llmtrace_collector import elsewhere, settings
+from llmtrace_collector.errors import ConfigError
+from llmtrace_collector.expansion import Expansion
+from llmtrace_collector.explain import explain as explain
+from llmtrace_collector.schema import Reader, shown
+from llmtrace_collector.settings import Config, MistakeError, PipelineSettings, Service, Settings
+from llmtrace_collector.tree import Key, Node, Place, merge, read_file
+from llmtrace_collector.values import component_id
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-Duration = NewType("Duration", float)
-BaseURL = NewType("BaseURL", str)
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """A host name or IP address, and a TCP port; port 0 means any free one."""
-
-    host: str
-    port: int
-
-    @classmethod
-    def parse(cls, text: str) -> Address:
-        """Reads `HOST:PORT`, an IPv6 host in brackets. Raises ValueError."""
-        host, colon, port = text.rpartition(":")
-        if not colon or not port.isdigit() or int(port) > 65535:
-            raise ValueError(f"{text!r} is not HOST:PORT")
-        return cls(host.removeprefix("[").removesuffix("]"), int(port))
-
-
-@dataclass(frozen=True, slots=True)
-class HTTPServer:
-    """Where OTLP/HTTP is served. `max_request_body_size` is in bytes, after decompression."""
-
-    endpoint: Address = Address("localhost", 4318)
-    max_request_body_size: int = 64 * 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class GRPCServer:
-    """Where OTLP/gRPC would be served: read, not served yet."""
-
-    endpoint: Address = Address("localhost", 4317)
-    max_recv_msg_size_mib: int = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Protocols:
-    """A protocol that is not named is off."""
-
-    http: HTTPServer | None = None
-    grpc: GRPCServer | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class OTLPReceiver:
-    """`receivers.otlp`."""
-
-    protocols: Protocols
-
-
-@dataclass(frozen=True, slots=True)
-class FileExporter:
-    """`exporters.file`. Without `append` the file is emptied at start, as the official exporter does."""
-
-    path: str
-    append: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class OTLPHTTPExporter:
-    """`exporters.otlp_http`: another OTLP/HTTP endpoint. `timeout` is in seconds, for one request."""
-
-    endpoint: BaseURL
-    headers: dict[str, str] = field(default_factory=dict)
-    compression: Literal["gzip", "none"] = "gzip"
-    timeout: Duration = Duration(30.0)
-
-    @property
-    def traces_url(self) -> str:
-        """`endpoint` with the path of the traces signal."""
-        base = self.endpoint.rstrip("/")
-        return base if base.endswith("/v1/traces") else f"{base}/v1/traces"
-
-
-@dataclass(frozen=True, slots=True)
-class DebugExporter:
-    """`exporters.debug`."""
-
-    verbosity: Literal["basic"] = "basic"
-
-
-@dataclass(frozen=True, slots=True)
-class Pipeline:
-    """`service.pipelines.traces`: names of components."""
-
-    receivers: tuple[str, ...]
-    exporters: tuple[str, ...]
-    processors: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Pipelines:
-    """`service.pipelines`."""
-
-    traces: Pipeline
-
-
-@dataclass(frozen=True, slots=True)
-class Service:
-    """`service`."""
-
-    pipelines: Pipelines
-
-
-Exporter = FileExporter | OTLPHTTPExporter | DebugExporter
-RECEIVERS = {"otlp": OTLPReceiver}
-EXPORTERS = {
-    "file": FileExporter,
-    "otlp_http": OTLPHTTPExporter,
-    "otlphttp": OTLPHTTPExporter,
-    "debug": DebugExporter,
+KINDS: dict[str, dict[str, Any]] = {
+    "receivers": settings.RECEIVERS,
+    "processors": settings.PROCESSORS,
+    "exporters": settings.EXPORTERS,
+    "extensions": settings.EXTENSIONS,
+    "connectors": {},
 }
-SECTIONS = ("receivers", "processors", "exporters", "service")
-TRACES = ("service", "pipelines", "traces")
+ROLES = ("receivers", "processors", "exporters")
 
 
-@dataclass(frozen=True, slots=True)
-class Config:
-    """What to serve: one HTTP server and the traces pipeline's exporters. `notes` are lines for the user to see."""
+def load(*paths: Path) -> Config:
+    """Reads a collector configuration. Of several files the later wins: mappings are merged, lists are replaced.
 
-    http: HTTPServer
-    exporters: tuple[Exporter, ...]
-    notes: tuple[str, ...] = ()
-
-
-DEFAULT = Config(HTTPServer(Address("127.0.0.1", 4318)), (FileExporter("traces.jsonl", append=True),))
-
-
-def load(path: Path) -> Config:
-    """Reads a collector configuration. Raises ConfigError with file and line."""
-    document = Document(path, {Address: Address.parse, Duration: duration, BaseURL: base_url})
-    for key, _ in document.entries(document.root, "the file"):
-        if key.value not in SECTIONS:
-            document.unknown(key, "section", SECTIONS)
-    receivers = _components(document, "receivers", RECEIVERS)
-    exporters = _components(document, "exporters", EXPORTERS)
-    service: Service = document.read(Service, document.section("service"), "service")
-    pipeline = service.pipelines.traces
-    _refuse_processors(document, pipeline)
-    protocols = _protocols(document, _chosen(document, "receivers", pipeline.receivers, receivers))
-    if protocols.http is None:
-        document.fail(document.at("receivers"), "the otlp receiver needs protocols.http; only OTLP/HTTP is served")
-    notes = (f"{path}: receivers.otlp.protocols.grpc is not served yet; send OTLP/HTTP",) if protocols.grpc else ()
-    return Config(protocols.http, _chosen(document, "exporters", pipeline.exporters, exporters), notes)
+    Raises ConfigError, with file and line.
+    """
+    expansion = Expansion()
+    root = expansion.expand(reduce(merge, map(read_file, paths)))
+    reader = Reader(f"otelcol-contrib {' '.join(f'--config {path}' for path in paths)}")
+    config = _Loader(reader, root, str(paths[-1])).load()
+    return replace(config, notes=(*expansion.notes, *reader.notes, *_ignored(reader, paths)))
 
 
-def _components(document: Document, section: str, kinds: dict[str, Any]) -> dict[str, Any]:
-    """The components of a section by their id, which is `type` or `type/name`."""
-    components = {}
-    for key, value in document.entries(document.section(section), section):
-        kind = kinds.get(key.value.partition("/")[0])
-        if kind is None:
-            document.unknown(key, f"component in {section}:", kinds)
-        components[key.value] = document.read(kind, value, f"{section}.{key.value}")
-    return components
+def _ignored(reader: Reader, paths: tuple[Path, ...]) -> list[str]:
+    if not reader.ignored:
+        return []
+    return [f"{paths[-1]}: read by the official collector only: {', '.join(reader.ignored)}"]
 
 
-def _chosen(document: Document, section: str, names: tuple[str, ...], components: dict[str, Any]) -> tuple[Any, ...]:
-    """The components that the traces pipeline names."""
-    node = document.at(*TRACES, section)
-    if not names:
-        document.fail(node, f"service.pipelines.traces.{section} is empty")
-    for name in names:
-        if name not in components:
-            document.fail(node, f"service.pipelines.traces.{section} names {name!r}, which {section} does not define")
-    return tuple(components[name] for name in names)
+class _Loader:
+    """Reads the sections, then looks at what the service makes of them."""
 
+    def __init__(self, reader: Reader, root: Node, file: str) -> None:
+        self.reader = reader
+        self.places: dict[tuple[str, str], Place] = {}
+        self.sections = reader.entries(root, "the file")
+        if not self.sections:
+            raise ConfigError(f"{file}: the file is empty")
+        for key in self.sections:
+            if key not in (*KINDS, "service"):
+                reader.unknown(key, "section", (*KINDS, "service"))
+        for name in ("receivers", "exporters", "service"):
+            if name not in self.sections:
+                reader.fail(root.place, f"the section {name!r} is missing")
 
-def _protocols(document: Document, receivers: tuple[OTLPReceiver, ...]) -> Protocols:
-    if len(receivers) > 1:
-        document.fail(
-            document.at(*TRACES, "receivers"), "service.pipelines.traces.receivers: only one receiver is served"
+    def load(self) -> Config:
+        """Raises ConfigError."""
+        components = {section: self._components(section) for section in KINDS}
+        service = self.reader.read(Service, self.sections[Key("service")], "service")
+        self._check_extensions(service, components)
+        for name, pipeline in service.pipelines.items():
+            for role in ROLES:
+                self._check_references(name, role, getattr(pipeline, role), components[role])
+        return Config(
+            receivers=components["receivers"],
+            exporters=components["exporters"],
+            service=replace(service, pipelines={name: _once(found) for name, found in service.pipelines.items()}),
+            processors=components["processors"],
+            extensions=components["extensions"],
         )
-    return receivers[0].protocols
+
+    def _components(self, section: str) -> dict[str, Any]:
+        """The components of a section by their id, which is `type` or `type/name`."""
+        components: dict[str, Any] = {}
+        for key, node in self.reader.entries(self.sections.get(Key(section), NOWHERE), section).items():
+            name = self._id(key, section)
+            if name in components:
+                self.reader.fail(key.place, f"{name!r} appears twice in {section}")
+            self.places[section, name] = key.place
+            kind = self._kind(section, key, name.partition("/")[0])
+            components[name] = self.reader.read(kind, node, f"{section}.{name}")
+        return components
+
+    def _id(self, key: Key, section: str) -> str:
+        try:
+            return component_id(key)
+        except ValueError as error:
+            self.reader.fail(key.place, f"{section}: {error}")
+
+    def _kind(self, section: str, key: Key, kind: str) -> Any:
+        if kind in KINDS[section]:
+            return KINDS[section][kind]
+        if elsewhere.official(section, kind):
+            return self.reader.elsewhere(key.place, f"has {section}.{key}")
+        return self.reader.unknown(Key.at(kind, key.place), f"component in {section}:", KINDS[section])
+
+    def _check_references(self, pipeline: str, role: str, names: tuple[str, ...], components: dict[str, Any]) -> None:
+        where = f"service.pipelines.{pipeline}.{role}"
+        for name in names:
+            if name not in components:
+                place = self._at("service", "pipelines", pipeline, role)
+                self.reader.fail(place, f"{where} names {shown(name)}, which {role} does not define")
+            try:
+                components[name].check_signal(pipeline.partition("/")[0])
+            except MistakeError as mistake:
+                self._protest(mistake, role, name)
+
+    def _check_extensions(self, service: Service, components: dict[str, dict[str, Any]]) -> None:
+        extensions = {}
+        for name in service.extensions:
+            if name not in components["extensions"]:
+                place = self._at("service", "extensions")
+                self.reader.fail(place, f"service.extensions names {shown(name)}, which extensions does not define")
+            extensions[name] = components["extensions"][name]
+        for section in ("receivers", "exporters"):
+            for name, component in components[section].items():
+                for key, wanted, kind in _uses(component):
+                    self._check_use(section, name, key, wanted, extensions.get(wanted), kind)
+
+    def _check_use(self, section: str, name: str, key: str, wanted: str, found: Any, kind: type[Settings]) -> None:
+        place, where = self.places[section, name], f"{section}.{name}.{key}"
+        if found is None:
+            self.reader.fail(place, f"{where} names {shown(wanted)}, which service.extensions does not name")
+        if not isinstance(found, kind):
+            known = next(name for name, known in settings.EXTENSIONS.items() if known is kind)
+            self.reader.fail(place, f"{where} names {shown(wanted)}, which is no {known}")
+
+    def _protest(self, mistake: MistakeError, section: str, name: str) -> None:
+        entries = self.sections[Key(section)].value
+        node = next(node for key, node in entries.items() if component_id(key) == name)
+        where = f"{section}.{name}"
+        self.reader.protest(mistake, self.reader.entries(node, where), self.places[section, name], where)
+
+    def _at(self, *keys: str) -> Place:
+        """The place of the value under these keys, or of the deepest on the way to it."""
+        node = self.sections[Key(keys[0])]
+        for key in keys[1:]:
+            node = self.reader.entries(node, key).get(Key(key), node)
+        return node.place
 
 
-def _refuse_processors(document: Document, pipeline: Pipeline) -> None:
-    for name in pipeline.processors:
-        message = f"processor {name!r} is not supported; remove it, or run otelcol-contrib with this file"
-        document.fail(document.at(*TRACES, "processors"), message)
+def _once(pipeline: PipelineSettings) -> PipelineSettings:
+    """A component that is named twice is there once."""
+    receivers, exporters = (tuple(dict.fromkeys(names)) for names in (pipeline.receivers, pipeline.exporters))
+    return replace(pipeline, receivers=receivers, exporters=exporters)
 
 
-UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
+NOWHERE = Node(None, Place("", 1))
 
 
-def duration(text: str) -> Duration:
-    """A Go duration such as `1m30s`, in seconds. Raises ValueError."""
-    if not re.fullmatch(f"(?:{DURATION.pattern})+", text):
-        raise ValueError(f"{text!r} is not a duration such as 30s or 500ms")
-    return Duration(sum(float(number) * UNITS[unit] for number, unit in DURATION.findall(text)))
-
-
-def base_url(text: str) -> BaseURL:
-    """An http or https URL without query. Raises ValueError."""
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0 or parts.query:
-        raise ValueError(f"{text!r} is not a URL such as http://127.0.0.1:4318")
-    return BaseURL(text)
+def _uses(component: Any) -> list[tuple[str, str, type[Settings]]]:
+    """The extensions that a component needs: by which key, which id, and of which kind."""
+    protocols = getattr(component, "protocols", None)
+    parts = (
+        [("protocols.http.", protocols.http), ("protocols.grpc.", protocols.grpc)] if protocols else [("", component)]
+    )
+    uses: list[tuple[str, str, type[Settings]]] = []
+    for prefix, part in parts:
+        if auth := getattr(part, "auth", None):
+            uses.append((f"{prefix}auth.authenticator", auth.authenticator, settings.BearerToken))
+        queue = getattr(part, "sending_queue", None)
+        if queue and queue.enabled and queue.storage:
+            uses.append((f"{prefix}sending_queue.storage", queue.storage, settings.FileStorage))
+    return uses

@@ -31,6 +31,18 @@ class MalformedError(RequestError):
     status, code = 400, rpc.INVALID_ARGUMENT
 
 
+class UnauthenticatedError(RequestError):
+    """The request carries no token that is accepted."""
+
+    status, code = 401, rpc.UNAUTHENTICATED
+
+
+class TooSlowError(RequestError):
+    """The body did not come within the time that it has."""
+
+    status, code = 408, rpc.DEADLINE_EXCEEDED
+
+
 class UnknownPathError(RequestError):
     """Nothing is served under this path."""
 

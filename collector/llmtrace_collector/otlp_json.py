@@ -3,14 +3,15 @@
 Protobuf's own JSON mapping is not OTLP's: ids are hex instead of base64, enums are integers, names are lowerCamelCase
 only (OTLP specification, "JSON Protobuf Encoding"). Both directions follow the message descriptors, so a field that a
 newer `opentelemetry-proto` adds is carried without a change here. As in the official collector's files, fields stand in
-the order of their declaration, zero values are left out, and single sub-messages (`resource`, `scope`, `status`, an
-attribute's `value`) are always written.
+the order of their declaration, zero values and ids of zeros are left out unless their presence says something, and
+single sub-messages (`resource`, `scope`, `status`, an attribute's `value`) are always written.
 """
 
 from __future__ import annotations
 
 import base64
 import math
+import re
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -20,6 +21,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+INTEGER = re.compile(r"-?[0-9]+")
 ID_BYTES = {"trace_id": 16, "span_id": 8, "parent_span_id": 8}
 
 INTEGERS = {
@@ -39,7 +41,10 @@ LONG_INTEGERS = {
 
 
 class Field(NamedTuple):
-    """One field of a message: its two names, and how its value is written and read (None: as it is)."""
+    """One field of a message: its two names, and how its value is written and read (None: as it is).
+
+    Of an optional one, a member of a oneof too, the message knows whether it is set: zero is a value then.
+    """
 
     name: str
     key: str
@@ -47,6 +52,7 @@ class Field(NamedTuple):
     read: Callable[[Any], Any] | None
     is_message: bool
     is_repeated: bool
+    is_optional: bool
 
 
 @cache
@@ -59,18 +65,19 @@ def _field(field: Any) -> Field:
     write, read = _codec(field)
     if field.is_repeated:
         write = _each(write) if write else list
-    return Field(field.name, field.json_name, write, read, field.message_type is not None, field.is_repeated)
+    is_message, is_optional = field.message_type is not None, field.containing_oneof is not None
+    return Field(field.name, field.json_name, write, read, is_message, field.is_repeated, is_optional)
 
 
 def _codec(field: Any) -> tuple[Callable[[Any], object] | None, Callable[[Any], Any] | None]:
     if field.message_type is not None:
         return WRITERS.get(field.message_type.full_name, write), None
     if field.name in ID_BYTES:
-        return _id_writer(ID_BYTES[field.name]), bytes.fromhex
+        return _id_writer(ID_BYTES[field.name]), _from_hex
     if field.type == FieldDescriptor.TYPE_BYTES:
-        return _base64, _from_base64
+        return base64_text, _from_base64
     if field.type in (FieldDescriptor.TYPE_DOUBLE, FieldDescriptor.TYPE_FLOAT):
-        return _double, _from_number
+        return double, _from_number
     if field.type in LONG_INTEGERS:
         return str, _from_integer
     if field.type in INTEGERS:
@@ -86,17 +93,23 @@ def _codec(field: Any) -> tuple[Callable[[Any], object] | None, Callable[[Any], 
 def write(message: Any) -> dict[str, object]:
     """A message other than `AnyValue`, ready for a JSON encoder. Raises ValueError for an id of wrong length."""
     written: dict[str, object] = {}
-    for name, key, convert, *_ in fields(message.DESCRIPTOR):
+    for name, key, convert, _, _, _, is_optional in fields(message.DESCRIPTOR):
         value = getattr(message, name)
-        if value:  # a sub-message is always true, an empty list and a zero are not
-            written[key] = value if convert is None else convert(value)
+        is_set = message.HasField(name) if is_optional else value  # a sub-message is always true, zero is not
+        if is_set:
+            converted = value if convert is None else convert(value)
+            if converted is not None:
+                written[key] = converted
     return written
 
 
 def write_attribute(attribute: Any) -> dict[str, object]:
-    """A `KeyValue`. Most of a span is these, so they have a function; their `key_strindex` belongs to profiles only."""
+    """A `KeyValue`. Most of a span is these, so they have a function of their own."""
     value = write_any_value(attribute.value)
-    return {"key": key, "value": value} if (key := attribute.key) else {"value": value}
+    written: dict[str, object] = {"key": key, "value": value} if (key := attribute.key) else {"value": value}
+    if attribute.key_strindex:  # belongs to profiles, but whoever sends it gets it back
+        written["keyStrindex"] = attribute.key_strindex
+    return written
 
 
 def write_any_value(value: Any) -> dict[str, object]:
@@ -113,20 +126,20 @@ def _each(convert: Callable[[Any], object]) -> Callable[[Any], object]:
     return lambda values: [convert(value) for value in values]
 
 
-def _id_writer(length: int) -> Callable[[bytes], str]:
-    def to_hex(value: bytes) -> str:
+def _id_writer(length: int) -> Callable[[bytes], str | None]:
+    def to_hex(value: bytes) -> str | None:
         if len(value) != length:
             raise ValueError(f"an id of {len(value)} bytes where {length} are needed")
-        return value.hex()
+        return value.hex() if any(value) else None  # zeros are no id
 
     return to_hex
 
 
-def _base64(value: bytes) -> str:
+def base64_text(value: bytes) -> str:
     return base64.b64encode(value).decode("ascii")
 
 
-def _double(value: float) -> float | str:
+def double(value: float) -> float | str:
     if math.isfinite(value):
         return value
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
@@ -155,7 +168,7 @@ def _read_field(field: Field, value: object, message: Any) -> None:
             read(value, member)
         else:
             setattr(message, field.name, value if field.read is None else field.read(value))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, KeyError) as error:
         separator = "." if isinstance(error, _FieldError) else ": "
         raise _FieldError(f"{field.key}{separator}{error}") from None
 
@@ -180,25 +193,47 @@ def _kind(value: object) -> str:
 
 def _from_integer(value: Any) -> int:
     """64-bit integers come as strings, by some writers as numbers."""
-    number = int(value)
-    if isinstance(value, bool) or (isinstance(value, float) and number != value):
-        raise ValueError(f"{value} is not an integer")
-    return number
+    whole = isinstance(value, str) and INTEGER.fullmatch(value)
+    if not whole and (isinstance(value, bool | str) or int(value) != value):
+        raise ValueError(f"{value!r} is not an integer")
+    return int(value)
 
 
 def _from_number(value: Any) -> float:
+    if isinstance(value, bool):
+        raise TypeError("must be a number, not a boolean")
     return float(value)  # reads "NaN", "Infinity" and "-Infinity" too
 
 
-def _from_base64(value: str) -> bytes:
+def _from_hex(value: Any) -> bytes:
+    if not isinstance(value, str) or not value.isalnum():  # spaces between bytes are Python's own idea
+        return _empty(value)
+    return bytes.fromhex(value)
+
+
+def _from_base64(value: Any) -> bytes:
     """Standard or URL-safe alphabet, with or without padding, as protobuf's JSON mapping accepts."""
+    if not isinstance(value, str):
+        return _empty(value)
     standard = value.translate(str.maketrans("-_", "+/")).rstrip("=")
     return base64.b64decode(standard + "=" * (-len(standard) % 4), validate=True)
 
 
+def _empty(value: object) -> bytes:
+    if value != "":
+        raise TypeError(f"{value!r} does not stand for bytes")
+    return b""
+
+
 def _enum_reader(enum: Any) -> Callable[[Any], int]:
     names: dict[str, int] = {value.name: value.number for value in enum.values}
-    return lambda value: names[value] if value in names else _from_integer(value)
+
+    def read(value: Any) -> int:
+        if isinstance(value, str):
+            return names[value]
+        return _from_integer(value)
+
+    return read
 
 
 # Two types have writers of their own; these tables need the functions above.

@@ -1,74 +1,111 @@
-"""What happens to an accepted request, and in which order: files first, then whoever else wants the spans.
+"""What happens to an accepted request, and in which order: processors, then files, then whoever else wants the items.
 
 The rule of this room is "acknowledged means written". With a file, forwarding happens behind the acknowledgement;
-without one, the destination's own acknowledgement is awaited.
+without one, the destination's own acknowledgement, or a queue on disk, is awaited.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from llmtrace_collector.errors import RequestError
 
 if TYPE_CHECKING:
-    from llmtrace_collector.exporters.debug import DebugExporter
-    from llmtrace_collector.exporters.file import FileExporter
-    from llmtrace_collector.exporters.otlp_http import Forwarder
-    from llmtrace_collector.otlp import Batch
+    from llmtrace_collector.batch import Batch
+    from llmtrace_collector.counts import Counts
 
 
-@dataclass(slots=True)
-class Totals:
-    """What was acknowledged, and how many bytes of lines that made in the files."""
+class Processor(Protocol):
+    """Looks at a batch, or changes it."""
 
-    requests: int = 0
-    spans: int = 0
-    written_bytes: int = 0
+    looks: bool
+    """Whether it looks into the message, and not only at how much comes."""
+
+    def process(self, batch: Batch) -> Batch:
+        """The batch to go on with; its own, changed in place, or another. Raises RequestError to refuse the request."""
 
 
-@dataclass(slots=True)
-class Pipeline:
-    """The exporters that every batch goes to."""
+class Exporter(Protocol):
+    """Takes batches somewhere."""
 
-    files: list[FileExporter] = field(default_factory=list)
-    forwarders: list[Forwarder] = field(default_factory=list)
-    debuggers: list[DebugExporter] = field(default_factory=list)
-    totals: Totals = field(default_factory=Totals)
+    durable: bool
+    """Whether a batch that was exported is on disk, so that nothing is lost when another exporter cannot follow."""
+    wants_lines: bool
+    """Whether it takes the line of a batch."""
 
     def start(self) -> None:
         """Starts background work, in the running event loop."""
-        for forwarder in self.forwarders:
-            forwarder.start()
 
-    async def accept(self, batch: Batch) -> None:
-        """Returns when the batch is safe. Raises UnavailableError or RejectedError when it is not."""
-        if batch.spans:
-            await self._export(batch)
-        self.totals.requests += 1
-        self.totals.spans += batch.spans
+    async def export(self, batch: Batch, *, kept: bool) -> None:
+        """Returns when the batch is safe as far as this exporter goes.
+
+        `kept` says that a durable exporter has it already: nobody has to wait, and what finds no room here is dropped
+        and counted. Otherwise raises UnavailableError or RejectedError when the batch is not safe.
+        """
 
     async def close(self, timeout: float) -> None:
         """Gives background work `timeout` seconds to finish, then lets go of everything."""
-        for forwarder in self.forwarders:
-            await forwarder.close(timeout)
-        for file in self.files:
-            file.close()
 
-    async def _export(self, batch: Batch) -> None:
-        for file in self.files:
-            file.write(batch.line)
-            self.totals.written_bytes += len(batch.line)
-        for forwarder in self.forwarders:
-            if self.files:
-                forwarder.offer(batch)
-            else:
-                await forwarder.deliver(batch)
-        for debugger in self.debuggers:
-            debugger.show(batch)
+    def describe(self) -> str:
+        """What it does, for the line at start."""
 
-    def summary(self) -> str:
-        """The totals in one line."""
-        totals = self.totals
-        parts = [f"{totals.requests} requests, {totals.spans} spans, {totals.written_bytes} bytes written"]
-        for each in self.forwarders:
-            parts += [f"{each.delivered} spans forwarded to {each.url}, {each.dropped} dropped"]
-        return "; ".join(parts)
+
+class CountedExporter:
+    """An exporter that answers at once, and the official counts of what it took and what it could not."""
+
+    def __init__(self, exporter: Exporter, name: str, counts: Counts) -> None:
+        self.durable, self.wants_lines = exporter.durable, exporter.wants_lines
+        self.start, self.close, self.describe = exporter.start, exporter.close, exporter.describe
+        self._exporter, self._counts = exporter, counts
+        self._labels = (("exporter", name),)
+
+    async def export(self, batch: Batch, *, kept: bool) -> None:
+        """See Exporter."""
+        try:
+            await self._exporter.export(batch, kept=kept)
+        except RequestError:
+            self._counts.add(f"otelcol_exporter_send_failed_{batch.signal.items}", batch.items, self._labels)
+            raise
+        self._counts.add(f"otelcol_exporter_sent_{batch.signal.items}", batch.items, self._labels)
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """Processors in their order, and the exporters behind them, durable ones first."""
+
+    name: str
+    processors: tuple[Processor, ...]
+    exporters: tuple[Exporter, ...]
+
+    @property
+    def wants_lines(self) -> bool:
+        """Whether a line is made of a batch as it came."""
+        return any(each.wants_lines for each in self.exporters) and not any(each.looks for each in self.processors)
+
+    async def accept(self, batch: Batch) -> None:
+        """Returns when the batch is safe. Raises RequestError when it is not."""
+        for processor in self.processors:
+            batch = processor.process(batch)
+            if not batch.items:
+                return
+        kept = False
+        for exporter in self.exporters:
+            await exporter.export(batch, kept=kept)
+            kept = kept or exporter.durable
+
+
+class Fanout:
+    """The pipelines of one signal behind one receiver."""
+
+    def __init__(self, pipelines: tuple[Pipeline, ...]) -> None:
+        self.pipelines = pipelines
+        self.wants_lines = any(pipeline.wants_lines for pipeline in pipelines)
+
+    async def accept(self, batch: Batch) -> None:
+        """Returns when every pipeline has the batch. Raises RequestError when one refuses it."""
+        if not batch.items:
+            return
+        for pipeline in self.pipelines:
+            shared = len(self.pipelines) > 1 and pipeline.processors
+            await pipeline.accept(batch.copy() if shared else batch)

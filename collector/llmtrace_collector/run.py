@@ -1,137 +1,88 @@
-"""Runs the collector: binds, opens the exporters, serves until SIGINT or SIGTERM, then flushes and sums up."""
+"""Runs a collector: opens what the configuration names, serves until SIGINT or SIGTERM, then flushes and sums up.
+
+Started from the back to the front, exporters before receivers, and stopped in the other direction, so that whatever was
+received has somewhere to go.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import errno
-import ipaddress
+import resource
 import signal
-import socket
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from contextlib import AsyncExitStack, suppress
+from typing import TYPE_CHECKING
 
-import uvicorn
+from rich.console import Console
 
-from llmtrace_collector import config as configuration
-from llmtrace_collector.errors import ConfigError
-from llmtrace_collector.exporters.debug import DebugExporter
-from llmtrace_collector.exporters.file import FileExporter
-from llmtrace_collector.exporters.otlp_http import Forwarder
-from llmtrace_collector.pipeline import Pipeline
-from llmtrace_collector.receiver import Receiver
+from llmtrace_collector.assembly import assemble
+from llmtrace_collector.console import LiveView
+from llmtrace_collector.summary import summary
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
-    from llmtrace_collector.config import Address, Config
+    from llmtrace_collector.assembly import Parts
+    from llmtrace_collector.settings import Config
 
-FLUSH_SECONDS = 5
-KEEP_ALIVE_SECONDS = 75  # longer than any SDK's export interval, so that a connection is not closed under a new batch
-
-
-def collect(config: Config, say: Callable[[str], None], *, allow_remote: bool = False) -> None:
-    """Serves until a signal ends it. `say` shows one line to the user. Raises ConfigError when it cannot start."""
-    with bind(config.http.endpoint, allow_remote=allow_remote) as listener:
-        _refuse_loop(config, listener)
-        pipeline = build(config, say)
-        asyncio.run(_serve(config, pipeline, listener, say))
-    say(pipeline.summary())
+FLUSH_SECONDS = 5.0
+FILES = 65536
 
 
-def bind(address: Address, *, allow_remote: bool) -> socket.socket:
-    """A listening socket. Raises ConfigError, also for an address that other machines reach unless `allow_remote`."""
-    shown = f"{address.host}:{address.port}"
-    try:
-        family, _, _, _, target = _resolve(address)
-        if not allow_remote and not ipaddress.ip_address(target[0]).is_loopback:
-            raise ConfigError(f"{shown} can be reached from other machines; use 127.0.0.1, or say --allow-remote")
-        return socket.create_server(target[:2], family=family, backlog=512)
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            message = f"{shown} is in use already; stop what listens there, or choose another port with --endpoint"
-            raise ConfigError(message) from error
-        raise ConfigError(f"cannot listen on {shown}: {error.strerror}") from error
+def collect(config: Config, say: Callable[[str], None], *, allow_remote: bool = False, live: str | None = None) -> None:
+    """Serves until a signal ends it. Raises ConfigError when it cannot start.
+
+    `say` shows one line to the user. With `live` a few lines at the bottom of the terminal follow what comes in, and
+    what is said appears above them, beginning with `live`.
+    """
+    _allow_many_connections()
+    asyncio.run(_collect(config, say, allow_remote=allow_remote, live=live))
 
 
-def _resolve(address: Address) -> Any:
-    """The first address, IPv4 before IPv6: `localhost` is 127.0.0.1. An empty host is every interface."""
-    found = socket.getaddrinfo(address.host or None, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    return min(found, key=lambda entry: entry[0] != socket.AF_INET)
+async def _collect(config: Config, say: Callable[[str], None], *, allow_remote: bool, live: str | None) -> None:
+    voices = [say]
+    parts = assemble(config, lambda line: voices[-1](line), allow_remote=allow_remote, watched=live is not None)
+    stopping = asyncio.Event()
+    _on_signals(stopping, parts)
+    async with AsyncExitStack() as stack:
+        await _start(parts, stack)
+        for line in (*config.notes, parts.opening()):
+            say(line)
+        if live is not None:
+            view = LiveView(parts.figures, Console(stderr=True), live)
+            voices.append(view.say)
+            stack.callback(view.close)
+            view.start()
+        await stopping.wait()
+        voices[1:] = []
+    say(summary(parts.figures))
 
 
-def url_of(listener: socket.socket) -> str:
-    """Where clients send to, with the port that was really taken."""
-    host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+async def _start(parts: Parts, stack: AsyncExitStack) -> None:
+    """Starts everything; the stack stops it. Raises ConfigError, with what was started stopped again."""
+    for exporter in parts.exporters:
+        stack.push_async_callback(exporter.close, FLUSH_SECONDS)
+    for exporter in parts.exporters:
+        exporter.start()
+    for service in (*parts.services, *parts.receivers):
+        await service.start()
+        stack.push_async_callback(service.stop, FLUSH_SECONDS)
+    parts.refuse_loop()
+    for health in parts.health:
+        health.ready()
+        stack.callback(health.not_ready)
 
 
-def _refuse_loop(config: Config, listener: socket.socket) -> None:
-    """Forwarding to oneself would multiply every span for ever."""
-    host, port = listener.getsockname()[:2]
-    for exporter in config.exporters:
-        if isinstance(exporter, configuration.OTLPHTTPExporter):
-            target = urlsplit(exporter.endpoint)
-            if target.port == port and target.hostname in (host, "localhost", "127.0.0.1", "::1"):
-                raise ConfigError(f"{exporter.endpoint} is this collector itself; choose another port with --endpoint")
-
-
-def build(config: Config, say: Callable[[str], None]) -> Pipeline:
-    """Opens the exporters. Raises ConfigError."""
-    pipeline = Pipeline()
-    for exporter in config.exporters:
-        match exporter:
-            case configuration.FileExporter():
-                pipeline.files.append(FileExporter(exporter.path, say, append=exporter.append))
-            case configuration.OTLPHTTPExporter():
-                pipeline.forwarders.append(Forwarder(exporter, say))
-            case configuration.DebugExporter():
-                pipeline.debuggers.append(DebugExporter(say))
-    return pipeline
-
-
-def _destinations(pipeline: Pipeline) -> str:
-    words = [f"writing {file.path}" for file in pipeline.files]
-    words += [f"forwarding to {forwarder.url}" for forwarder in pipeline.forwarders]
-    words += ["printing counts" for _ in pipeline.debuggers]
-    return ", ".join(words)
-
-
-async def _serve(config: Config, pipeline: Pipeline, listener: socket.socket, say: Callable[[str], None]) -> None:
-    application: Any = Receiver(pipeline, config.http.max_request_body_size, say)
-    server = _Server(
-        uvicorn.Config(
-            application,
-            http="h11",
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            log_level="critical",
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            timeout_keep_alive=KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=FLUSH_SECONDS,
-        )
-    )
+def _on_signals(stopping: asyncio.Event, parts: Parts) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, server.stop)
-    pipeline.start()
-    for line in (*config.notes, f"listening on {url_of(listener)} (OTLP/HTTP), {_destinations(pipeline)}"):
-        say(line)
-    await server.serve(sockets=[listener])
-    await pipeline.close(FLUSH_SECONDS)
+        loop.add_signal_handler(number, stopping.set)
+    loop.add_signal_handler(signal.SIGHUP, parts.reopen)
 
 
-class _Server(uvicorn.Server):
-    """Uvicorn's server, but a signal ends it with exit code 0: its own handling raises the signal again at the end."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-    def stop(self) -> None:
-        """Stops gracefully; asked twice, at once."""
-        self.force_exit = self.should_exit
-        self.should_exit = True
+def _allow_many_connections() -> None:
+    """Every connection is a file descriptor, and many systems let a process have 1024 until it asks for more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(OSError, ValueError):  # macOS has limits that it does not tell
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

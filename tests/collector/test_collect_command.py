@@ -9,12 +9,21 @@ import sys
 import httpx
 import pytest
 from collector_helpers import PROTOBUF, command, line_of, lines_in, request_of
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 from opentelemetry.exporter.otlp.proto.http import Compression
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+
+def retry_in(seconds):
+    """What tells a client when to come again."""
+    detail = AnyMessage()
+    detail.Pack(RetryInfo(retry_delay={"seconds": seconds}))
+    return detail
 
 
 def send(collector, *names):
@@ -72,7 +81,7 @@ def test_a_full_disk_is_answered_503_and_recovers_when_there_is_room(collect, tm
     answer = send(collector, "does not fit")
     assert (answer.status_code, Status.FromString(answer.content)) == (
         503,
-        Status(code=14, message="cannot write traces.jsonl: File too large"),
+        Status(code=14, message="cannot write traces.jsonl: File too large", details=[retry_in(1)]),
     )
     assert lines_in(tmp_path / "traces.jsonl") == [line_of("before")]
     resource.prlimit(collector.process.pid, resource.RLIMIT_FSIZE, unlimited)
@@ -86,7 +95,10 @@ def test_a_signal_ends_it_with_the_totals(collect, tmp_path, number):
     send(collector, "a", "b")
     send(collector, "c")
     size = (tmp_path / "deep/er/spans.jsonl").stat().st_size
-    assert collector.said == [f"listening on {collector.url} (OTLP/HTTP), writing deep/er/spans.jsonl"]
+    assert collector.said == [
+        f"listening on {collector.url} (OTLP/HTTP), writing deep/er/spans.jsonl, "
+        "deep/er/metrics.jsonl, deep/er/logs.jsonl"
+    ]
     assert collector.stop(number) == (0, [f"2 requests, 3 spans, {size} bytes written"])
 
 
@@ -94,7 +106,8 @@ def test_spans_are_forwarded_to_a_second_collector(collect, tmp_path):
     second = collect("--output", "second.jsonl")
     first = collect("--output", "first.jsonl", "--forward", second.url)
     assert first.said == [
-        f"listening on {first.url} (OTLP/HTTP), writing first.jsonl, forwarding to {second.url}/v1/traces"
+        f"listening on {first.url} (OTLP/HTTP), writing first.jsonl, metrics.jsonl, logs.jsonl, "
+        f"forwarding to {second.url}/v1/traces"
     ]
     for name in ("a", "b", "c"):
         send(first, name)
@@ -117,7 +130,8 @@ def test_a_destination_that_comes_up_late_gets_everything(collect, tmp_path, fre
     assert first.wait_for("is back") == f"{url} is back"
     first.stop()
     second.stop()
-    assert lines_in(tmp_path / "second.jsonl") == [line_of("a"), line_of("b")]
+    arrived = lines_in(tmp_path / "second.jsonl")
+    assert sorted(arrived, key=str) == [line_of("a"), line_of("b")]  # requests overtake one another
 
 
 FORWARD_ONLY = """\
@@ -147,7 +161,7 @@ def test_words_of_the_command_line_replace_those_of_the_file(collect, tmp_path):
     collector = collect("--config", "c.yaml", "--output", "used.jsonl")
     send(collector, "a")
     _, said = collector.stop()
-    assert said[0] == f"debug: 1 spans, {len(request_of('a').SerializeToString())} bytes"
+    assert said[0] == f"debug: 1 span, {len(request_of('a').SerializeToString())} bytes"
     assert sorted(each.name for each in tmp_path.iterdir()) == ["c.yaml", "used.jsonl"]
 
 
@@ -183,7 +197,7 @@ def test_forwarding_to_itself_is_refused(tmp_path, free_port):
     url = f"http://localhost:{free_port}"
     assert fails(tmp_path, "--endpoint", f"127.0.0.1:{free_port}", "--forward", url) == (
         2,
-        f"llmtrace collect: {url} is this collector itself; choose another port with --endpoint\n",
+        f"llmtrace collect: {url}/v1/traces is this collector itself; forward to another port\n",
     )
 
 
@@ -191,9 +205,17 @@ def test_forwarding_to_itself_is_refused(tmp_path, free_port):
     ("arguments", "message"),
     [
         (["--endpoint", "4318"], "--endpoint: '4318' is not HOST:PORT"),
-        (["--forward", "jaeger:4318"], "--forward: 'jaeger:4318' is not a URL such as http://127.0.0.1:4318"),
+        (["--forward", "jaeger"], "--forward: 'jaeger' is not HOST:PORT"),
+        (["--forward", "ftp://jaeger"], "--forward: 'ftp://jaeger' is not a URL such as http://127.0.0.1:4318"),
+        (
+            ["--jaeger", "http://localhost:16686"],
+            "--jaeger: 16686 is the port of Jaeger's page; give that of its OTLP, 4318 by default",
+        ),
         (["--config", "none.yaml"], "cannot read none.yaml: No such file or directory"),
-        (["--endpoint", "127.0.0.1:0", "--output", "."], "cannot write .: Is a directory"),
+        (
+            ["--endpoint", "127.0.0.1:0", "--output", "."],
+            "cannot write .: Is a directory; make it writable or choose another path",
+        ),
     ],
 )
 def test_a_users_mistake_is_one_line(tmp_path, arguments, message):

@@ -1,158 +1,168 @@
-"""The `otlp_http` exporter: passes spans on to another OTLP/HTTP endpoint, such as Jaeger.
-
-Beside a file it works in the background: spans, which are on disk already, wait in a bounded queue in memory and are
-tried until the destination takes them. As the only exporter it delivers while the client waits, so that an answer of
-200 still means that somebody has the spans. The destination's going and coming back are told once each.
-"""
+"""OTLP/HTTP to another endpoint, such as a collector or Jaeger: one POST for each request."""
 
 from __future__ import annotations
 
 import asyncio
-import gzip
 import time
-from contextlib import suppress
-from dataclasses import dataclass
+import zlib
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import h11
+import msgspec
+import zstandard
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
 
-from llmtrace_collector import otlp
-from llmtrace_collector.errors import RejectedError, UnavailableError
-from llmtrace_collector.http_client import Response, post
-from llmtrace_collector.outage import Outage
+from llmtrace_collector import otlp_json
+from llmtrace_collector.batch import Batch
+from llmtrace_collector.errors import ConfigError, MalformedError, RejectedError, UnavailableError
+from llmtrace_collector.exporters.http_connections import Poster, Response, authority
+from llmtrace_collector.exporters.tls import client_context
+from llmtrace_collector.exporters.transport import USER_AGENT, Delivered, outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Sequence
 
-    from llmtrace_collector.config import OTLPHTTPExporter
-    from llmtrace_collector.otlp import Batch
+    from llmtrace_collector.exporters.transport import Credential
+    from llmtrace_collector.settings import OTLPHTTPExporter
+    from llmtrace_collector.signals import Signal
 
-QUEUE_BYTES = 64 * 1024 * 1024
+CONTENT_TYPES = {"proto": "application/x-protobuf", "json": "application/json"}
 RETRYABLE = (429, 502, 503, 504)
+IN_THREAD = 256 * 1024  # bytes; what is larger is compressed beside the event loop
 
 
-@dataclass(frozen=True, slots=True)
-class Backoff:
-    """Seconds between attempts: `first`, then longer by `factor`, up to `longest`."""
-
-    first: float = 1.0
-    factor: float = 1.5
-    longest: float = 30.0
-
-    def delays(self) -> Iterator[float]:
-        """The endless row of pauses."""
-        delay = self.first
-        while True:
-            yield delay
-            delay = min(delay * self.factor, self.longest)
+def _gzip(body: bytes) -> bytes:
+    return zlib.compress(body, 1, wbits=31)
 
 
-class Forwarder:
-    """Delivers batches to one destination. At most `queue_bytes` wait for it; what is over is dropped and counted."""
+def _zlib(body: bytes) -> bytes:
+    return zlib.compress(body, 1)
+
+
+def _zstd(body: bytes) -> bytes:
+    return zstandard.ZstdCompressor(level=1).compress(body)
+
+
+COMPRESSORS = {"gzip": _gzip, "zstd": _zstd, "deflate": _zlib, "zlib": _zlib}
+
+
+class HTTPTransport:
+    """A destination that speaks OTLP/HTTP. Redirects are not followed: they are refusals."""
 
     def __init__(
-        self,
-        destination: OTLPHTTPExporter,
-        say: Callable[[str], None],
-        *,
-        backoff: Backoff | None = None,
-        queue_bytes: int = QUEUE_BYTES,
+        self, name: str, settings: OTLPHTTPExporter, signals: Sequence[Signal], credential: Credential | None = None
     ) -> None:
-        self.url = destination.traces_url
-        self.delivered = 0
-        self.dropped = 0
-        self._destination = destination
-        self._backoff = backoff or Backoff()
-        self._room = queue_bytes
-        self._waiting: asyncio.Queue[Batch] = asyncio.Queue()
-        self._waiting_spans = 0
-        self._outage = Outage(say)
-        self._refusals = Outage(say)
-        self._worker: asyncio.Task[None] | None = None
+        """Raises ConfigError."""
+        if urlsplit(settings.proxy_url).scheme == "https":
+            raise ConfigError(f"exporters.{name}.proxy_url: only http:// proxies are spoken to")
+        self._settings = settings
+        self._credential = credential
+        self._compress: Callable[[bytes], bytes] | None = COMPRESSORS.get(settings.compression)
+        context = client_context(name, settings.tls)
+        self._posters = {
+            signal.name: Poster(
+                _url(name, settings, signal),
+                context,
+                proxy=settings.proxy_url,
+                server_name=settings.tls.server_name_override,
+            )
+            for signal in signals
+        }
+        self._check(name)
+        urls = [_shown(_url(name, settings, signal)) for signal in signals]
+        self.url = urls[0] if len(urls) == 1 else _shown(settings.endpoint or urls[0])
 
-    def start(self) -> None:
-        """Starts the background delivery, in the running event loop."""
-        self._worker = asyncio.create_task(self._work())
-
-    def offer(self, batch: Batch) -> None:
-        """Leaves a batch for background delivery, or drops it when too much waits already. Never raises."""
-        if len(batch.protobuf) > self._room:
-            self.dropped += batch.spans
-            return
-        self._room -= len(batch.protobuf)
-        self._waiting_spans += batch.spans
-        self._waiting.put_nowait(batch)
-
-    async def deliver(self, batch: Batch) -> None:
-        """Sends a batch once. Raises UnavailableError if it may be tried again, RejectedError if that is of no use."""
-        response = await self._post(batch.protobuf)
+    async def send(self, signal: Signal, body: bytes) -> Delivered:
+        """See Transport."""
+        response = await self._post(signal, await self._encoded(signal, body))
+        if 200 <= response.status < 300:
+            return delivered(signal, response)
+        told = f"answered {response.status}{reason(response)}"
         if response.status in RETRYABLE:
-            self._tell_down(f"answered {response.status}")
-            raise UnavailableError(f"{self.url} answered {response.status}", retry_after(response))
-        self._outage.ends(f"{self.url} is back")
-        if not 200 <= response.status < 300:
-            self._tell_refusal(f"answered {response.status}")
-            raise RejectedError(f"{self.url} answered {response.status}")
-        rejected, reason = otlp.rejected_spans(response.body)
-        if rejected:
-            self._tell_refusal(f"did not take {rejected} spans: {reason}")
-        self.dropped += rejected
-        self.delivered += batch.spans - rejected
+            raise UnavailableError(told, retry_after(response))
+        raise RejectedError(told)
 
-    async def close(self, timeout: float) -> None:
-        """Delivers what waits, for at most `timeout` seconds; what is left is counted as dropped."""
-        if self._worker is None:
-            return
-        if not self._outage.present:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._waiting.join(), timeout)
-        self._worker.cancel()
-        await asyncio.wait({self._worker})
-        self.dropped += self._waiting_spans
+    async def close(self) -> None:
+        """See Transport."""
+        for poster in self._posters.values():
+            await poster.close()
 
-    async def _work(self) -> None:
-        while True:
-            batch = await self._waiting.get()
-            await self._until_settled(batch)
-            self._room += len(batch.protobuf)
-            self._waiting_spans -= batch.spans
-            self._waiting.task_done()
-
-    async def _until_settled(self, batch: Batch) -> None:
-        for delay in self._backoff.delays():
-            try:
-                return await self.deliver(batch)
-            except RejectedError:
-                self.dropped += batch.spans
-                return None
-            except UnavailableError as error:
-                await asyncio.sleep(max(delay, error.retry_after or 0))
-        return None
-
-    async def _post(self, body: bytes) -> Response:
-        headers = {**self._destination.headers, "Content-Type": otlp.PROTOBUF}
-        if self._destination.compression == "gzip":
-            body = gzip.compress(body, compresslevel=1)
-            headers["Content-Encoding"] = "gzip"
+    async def _post(self, signal: Signal, body: bytes) -> Response:
         try:
-            return await post(self.url, body, headers, self._destination.timeout)
+            return await self._posters[signal.name].post(self._headers(), body, self._settings.timeout)
         except (OSError, h11.ProtocolError) as error:
-            reason = str(error) or "no answer in time"
-            self._tell_down(reason)
-            raise UnavailableError(f"{self.url}: {reason}") from error
+            raise UnavailableError(str(error) or "no answer in time") from error
 
-    def _tell_down(self, reason: str) -> None:
-        self._outage.begins(f"{self.url} is unreachable ({reason})")
+    async def _encoded(self, signal: Signal, body: bytes) -> bytes:
+        if self._settings.encoding == "json":
+            try:
+                body = Batch.from_protobuf(signal, body).line.rstrip(b"\n")
+            except MalformedError as error:
+                raise RejectedError(str(error)) from error
+        if self._compress is None:
+            return body
+        return await asyncio.to_thread(self._compress, body) if len(body) > IN_THREAD else self._compress(body)
 
-    def _tell_refusal(self, what: str) -> None:
-        self._refusals.begins(f"{self.url} {what}; refused spans are not sent again")
+    def _headers(self) -> list[tuple[str, str]]:
+        headers = {"User-Agent": USER_AGENT, **self._settings.headers}
+        headers["Content-Type"] = CONTENT_TYPES[self._settings.encoding]
+        if self._compress is not None:
+            headers["Content-Encoding"] = self._settings.compression
+        if self._credential is not None and (pair := self._credential()) is not None:
+            headers[pair[0]] = pair[1]
+        return list(headers.items())
+
+    def _check(self, name: str) -> None:
+        try:
+            for poster in self._posters.values():
+                poster.request(list(self._settings.headers.items()), 0)
+        except h11.ProtocolError as error:
+            raise ConfigError(f"exporters.{name}.headers: {error}") from error
+
+
+def _url(name: str, settings: OTLPHTTPExporter, signal: Signal) -> str:
+    own: str = getattr(settings, f"{signal.name}_endpoint")
+    if not own and not settings.endpoint:
+        raise ConfigError(f"exporters.{name}: say where to with endpoint, or {signal.name}_endpoint")
+    return own or settings.endpoint.rstrip("/") + signal.path
+
+
+def _shown(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{authority(parts)}{parts.path}"
+
+
+def delivered(signal: Signal, response: Response) -> Delivered:
+    """What an answer of success says; one that cannot be read says nothing, for the spans have arrived."""
+    message = signal.response()
+    try:
+        if response.headers.get("content-type", "").startswith("application/json"):
+            otlp_json.read(msgspec.json.decode(response.body), message)
+        else:
+            message.ParseFromString(response.body)
+    except (DecodeError, msgspec.MsgspecError, ValueError, RecursionError):
+        return Delivered()
+    return outcome(signal, message)
+
+
+def reason(response: Response) -> str:
+    """The words of a refusal's Status, after a colon; empty when there are none."""
+    if not response.headers.get("content-type", "").startswith("application/x-protobuf"):
+        return ""
+    try:
+        message = Status.FromString(response.body).message
+    except DecodeError:
+        return ""
+    return f": {message}" if message else ""
 
 
 def retry_after(response: Response) -> float | None:
     """Seconds that the destination asks to wait: `Retry-After` is a number of seconds or an HTTP date."""
     value = response.headers.get("retry-after", "")
-    if value.isdigit():
+    if value.isascii() and value.isdigit():
         return float(value)
     try:
         return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())

@@ -1,4 +1,4 @@
-"""`llmtrace collect`: the embedded collector. Receives OTLP/HTTP, writes OTLP JSON lines, forwards them if told."""
+"""`llmtrace collect`: the embedded collector. Receives OTLP, writes OTLP JSON lines, forwards them if told."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import urlsplit
 
 from llmtrace_otel.cli.errors import UsageError
 
@@ -14,54 +15,144 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
-    from llmtrace_collector.config import Config
+    from llmtrace_collector.settings import Config, OTLPReceiver, PipelineSettings, Settings
 
 T = TypeVar("T")
 
 MISSING = "the collector is not installed ({module} is missing); run: pip install 'llmtrace-otel[collector]'"
+JAEGER_UI_PORT = 16686
+PREFIX = "llmtrace collect: "
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
-    parser.add_argument("--config", type=Path, metavar="FILE", help="a collector configuration, as otel-collector.yaml")
     parser.add_argument(
-        "--endpoint", metavar="HOST:PORT", help="listen here (default 127.0.0.1:4318; port 0: any free)"
+        "--config",
+        type=Path,
+        metavar="FILE",
+        action="append",
+        help="a collector configuration; more are merged into it",
+    )
+    parser.add_argument("--check", action="store_true", help="say what the configuration does, and start nothing")
+    parser.add_argument(
+        "--endpoint", metavar="HOST:PORT", help="serve OTLP/HTTP here (default 127.0.0.1:4318; port 0: any)"
+    )
+    parser.add_argument(
+        "--grpc-endpoint",
+        metavar="HOST:PORT",
+        help="OTLP/gRPC here (default 127.0.0.1:4317, none with --endpoint)",
     )
     parser.add_argument("--output", metavar="FILE", help="append spans to this file (default traces.jsonl)")
-    parser.add_argument("--forward", metavar="URL", help="also send spans to this OTLP/HTTP endpoint")
+    parser.add_argument(
+        "--forward", metavar="TO", help="also send spans to this OTLP endpoint: a URL for HTTP, HOST:PORT for gRPC"
+    )
+    parser.add_argument("--jaeger", metavar="TO", help="the same, for a Jaeger: its OTLP endpoint")
     parser.add_argument("--allow-remote", action="store_true", help="allow an address that other machines can reach")
+    parser.add_argument("--plain", action="store_true", help="lines only, also on a terminal")
 
 
 def run(args: argparse.Namespace) -> int:
     """Collects until SIGINT or SIGTERM. Raises UsageError when it cannot start."""
     try:
+        from llmtrace_collector.config import explain
         from llmtrace_collector.errors import ConfigError
         from llmtrace_collector.run import collect
     except ModuleNotFoundError as error:
         raise UsageError(MISSING.format(module=error.name)) from error
     try:
-        collect(configured(args), say, allow_remote=args.allow_remote)
+        config = configured(args)
+        if args.check:
+            print("\n".join(explain(config)))
+        else:
+            live = PREFIX if sys.stderr.isatty() and not args.plain else None
+            collect(config, say, allow_remote=args.allow_remote, live=live)
     except ConfigError as error:
         raise UsageError(str(error)) from error
     return 0
 
 
 def configured(args: argparse.Namespace) -> Config:
-    """The configuration file, or the default, with the command line's words over it. Raises ConfigError."""
-    from llmtrace_collector import config as collector
+    """The configuration files, or the default, with the command line's words over them. Raises ConfigError."""
+    from llmtrace_collector import config as loader
+    from llmtrace_collector import settings
 
-    config = collector.load(args.config) if args.config else collector.DEFAULT
-    exporters = list(config.exporters)
-    if args.endpoint:
-        address = _parsed("--endpoint", args.endpoint, collector.Address.parse)
-        config = replace(config, http=replace(config.http, endpoint=address))
+    config = loader.load(*args.config) if args.config else settings.DEFAULT
+    if args.endpoint or args.grpc_endpoint:
+        config = replace(config, receivers={"otlp": _listening(config, args)})
+        config = _piped(config, lambda _, pipeline: replace(pipeline, receivers=("otlp",)))
     if args.output:
-        exporters = [kept for kept in exporters if not isinstance(kept, collector.FileExporter)]
-        exporters.append(collector.FileExporter(args.output, append=True))
-    if args.forward:
-        url = _parsed("--forward", args.forward, collector.base_url)
-        exporters.append(collector.OTLPHTTPExporter(url, compression="none"))
-    return replace(config, exporters=tuple(exporters))
+        config = _written_to(config, Path(args.output))
+    for flag in ("forward", "jaeger"):
+        if text := getattr(args, flag):
+            name = f"otlp/{flag}"
+            config = replace(config, exporters={**config.exporters, name: _destination(f"--{flag}", text)})
+            config = _piped(config, _traces_also_to(name))
+    return config
+
+
+def _listening(config: Config, args: argparse.Namespace) -> OTLPReceiver:
+    """The receiver at the addresses that were given; the rest of its settings is the first configured one's."""
+    from llmtrace_collector import settings
+    from llmtrace_collector.values import Address
+
+    protocols = next(iter(config.receivers.values())).protocols
+    http, grpc = protocols.http or settings.HTTPServer(), protocols.grpc or settings.GRPCServer()
+    if args.endpoint:
+        http = replace(http, endpoint=_parsed("--endpoint", args.endpoint, Address.parse))
+    if args.grpc_endpoint:
+        grpc = replace(grpc, endpoint=_parsed("--grpc-endpoint", args.grpc_endpoint, Address.parse))
+    return settings.OTLPReceiver(
+        settings.Protocols(http=http if args.endpoint else protocols.http, grpc=grpc if args.grpc_endpoint else None)
+    )
+
+
+def _destination(flag: str, text: str) -> Settings:
+    """Where to forward to, without an end of trying: the file has everything meanwhile."""
+    from llmtrace_collector import settings
+    from llmtrace_collector.values import Duration, base_url, target
+
+    retry = settings.Retry(initial_interval=Duration(1.0), max_elapsed_time=Duration(0.0))
+    if urlsplit(text).port == JAEGER_UI_PORT:
+        raise UsageError(
+            f"{flag}: {JAEGER_UI_PORT} is the port of Jaeger's page; give that of its OTLP, 4318 by default"
+        )
+    if "://" in text:
+        url = _parsed(flag, text, base_url)
+        return settings.OTLPHTTPExporter(endpoint=url, compression="none", retry_on_failure=retry)
+    return settings.OTLPGRPCExporter(
+        endpoint=_parsed(flag, text, target),
+        compression="none",
+        tls=settings.TLSClient(insecure=True),
+        retry_on_failure=retry,
+    )
+
+
+def _written_to(config: Config, output: Path) -> Config:
+    """The configuration with its files replaced: traces into `output`, other signals beside it."""
+    from llmtrace_collector import settings
+
+    paths = {signal: output if signal == "traces" else output.parent / f"{signal}.jsonl" for signal in settings.SIGNALS}
+    files = {name for name, kind in config.exporters.items() if isinstance(kind, settings.FileExporter)}
+    added = {f"file/{signal}": settings.FileExporter(str(path), append=True) for signal, path in paths.items()}
+
+    def instead(signal: str, pipeline: PipelineSettings) -> PipelineSettings:
+        kept = (name for name in pipeline.exporters if name not in files)
+        return replace(pipeline, exporters=(*kept, f"file/{signal}"))
+
+    return _piped(replace(config, exporters={**config.exporters, **added}), instead)
+
+
+def _traces_also_to(exporter: str) -> Callable[[str, PipelineSettings], PipelineSettings]:
+    def also(signal: str, pipeline: PipelineSettings) -> PipelineSettings:
+        return replace(pipeline, exporters=(*pipeline.exporters, exporter)) if signal == "traces" else pipeline
+
+    return also
+
+
+def _piped(config: Config, change: Callable[[str, PipelineSettings], PipelineSettings]) -> Config:
+    """The configuration with every pipeline changed; `change` gets its signal's name and the pipeline."""
+    pipelines = {name: change(name.partition("/")[0], pipeline) for name, pipeline in config.service.pipelines.items()}
+    return replace(config, service=replace(config.service, pipelines=pipelines))
 
 
 def _parsed(flag: str, text: str, parse: Callable[[str], T]) -> T:
@@ -74,4 +165,4 @@ def _parsed(flag: str, text: str, parse: Callable[[str], T]) -> T:
 def say(line: str) -> None:
     """Shows one line on standard error; a closed one stops nothing."""
     with suppress(OSError):
-        print(f"llmtrace collect: {line}", file=sys.stderr, flush=True)
+        print(PREFIX + line, file=sys.stderr, flush=True)
