@@ -4,7 +4,8 @@
 # make bench   what tracing adds to a call
 # make matrix  the suite again with other versions of what we depend on
 # make clis    installs the command-line agents that make test then runs, offline, through the proxy
-# make interop      those tests alone
+# make tools   builds the official collector and Jaeger, which make test then runs beside ours; needs Go
+# make interop      what clis and tools add, alone
 # make duplicates   every other instrumentation beside ours: is each call counted once?
 
 PYTHON ?= python3
@@ -13,7 +14,7 @@ BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check --quiet
 export PIP_CONSTRAINT = $(CURDIR)/constraints.txt
 
-.PHONY: demo test lint format corpus bench matrix duplicates clis interop clean
+.PHONY: demo test lint format corpus bench matrix duplicates clis tools interop clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python examples/demo.py
@@ -45,7 +46,10 @@ duplicates: $(VENV)/.test
 clis:
 	$(PYTHON) scripts/install_clis.py
 
-interop: clis $(VENV)/.test
+tools:
+	$(PYTHON) scripts/install_interop_tools.py
+
+interop: clis tools $(VENV)/.test
 	$(BIN)/python -m pytest -m interop -n 2
 
 clean:
