@@ -5,7 +5,7 @@
 Microseconds of CPU per span, the lowest of several passes, for requests of 100 spans with 25 attributes:
 
 - *parse*: protobuf's own parser, which says whether a request is valid;
-- *reference*: parse, dictionaries (`otlp_json`), JSON;
+- *reference*: parse, dictionaries (`json_form`), JSON;
 - *lines*: `lines.line_and_count`, which needs no parser.
 
 *Unseen* requests differ in what differs in practice (ids, times, counts of tokens, messages) and are met once each;
@@ -23,8 +23,8 @@ import msgspec
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
-from llmtrace_collector import lines, otlp_json
-from llmtrace_collector.signals import TRACES
+from llmtrace_collector.otlp import json_form, lines
+from llmtrace_collector.otlp.signals import TRACES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -119,7 +119,7 @@ def parse(body: bytes) -> object:
 
 
 def reference(body: bytes) -> bytes:
-    return msgspec.json.encode(otlp_json.write(TRACES.request.FromString(body))) + b"\n"
+    return msgspec.json.encode(json_form.write(TRACES.request.FromString(body))) + b"\n"
 
 
 def fast(body: bytes) -> bytes | None:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 
 from google.protobuf import text_format
 
-from llmtrace_collector.signals import SIGNALS, Signal
+from llmtrace_collector.otlp.signals import SIGNALS, Signal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

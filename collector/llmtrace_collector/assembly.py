@@ -10,29 +10,29 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
-from llmtrace_collector import settings
-from llmtrace_collector.counts import Counts
+from llmtrace_collector.config import settings
 from llmtrace_collector.errors import ConfigError
 from llmtrace_collector.exporters.debug import DebugExporter
 from llmtrace_collector.exporters.file import FileExporter
 from llmtrace_collector.exporters.sending import Sender, sender_for
 from llmtrace_collector.extensions.bearer_tokens import BearerTokens
 from llmtrace_collector.extensions.health_check import HealthServer
+from llmtrace_collector.figures.counts import Counts
+from llmtrace_collector.figures.prometheus import MetricsPage
+from llmtrace_collector.figures.summary import Destination, Figures, File
+from llmtrace_collector.figures.tally import Tallied, Tally
+from llmtrace_collector.otlp.signals import SIGNALS
 from llmtrace_collector.pipeline import CountedExporter, Fanout, Pipeline
 from llmtrace_collector.processors import Processors
-from llmtrace_collector.prometheus import MetricsPage
 from llmtrace_collector.receivers.grpc import GRPCReceiver
 from llmtrace_collector.receivers.http import HTTPReceiver
-from llmtrace_collector.signals import SIGNALS
-from llmtrace_collector.summary import Destination, Figures, File
-from llmtrace_collector.tally import Tallied, Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from llmtrace_collector.config.settings import Config
+    from llmtrace_collector.otlp.signals import Signal
     from llmtrace_collector.pipeline import Exporter
-    from llmtrace_collector.settings import Config
-    from llmtrace_collector.signals import Signal
 
 T = TypeVar("T")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -66,8 +66,9 @@ class Parts:
             f"{each.url} ({'OTLP/gRPC' if isinstance(each, GRPCReceiver) else 'OTLP/HTTP'})" for each in self.receivers
         )
         files = [each.describe() for each in self.exporters if isinstance(each, FileExporter)]
-        others = [each.describe() for each in self.exporters if not isinstance(each, FileExporter)]
-        return ", ".join([f"listening on {urls}", *([f"writing {', '.join(files)}"] if files else []), *others])
+        words = [f"listening on {urls}", *([f"writing {', '.join(files)}"] if files else [])]
+        words += [each.describe() for each in self.exporters if not isinstance(each, FileExporter)]
+        return ", ".join([*words, *(f"serving {each.url}" for each in self.services if each.url)])
 
     def refuse_loop(self) -> None:
         """Forwarding to oneself would multiply every span for ever. Raises ConfigError, once the ports are known."""

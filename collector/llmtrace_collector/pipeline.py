@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Protocol
 from llmtrace_collector.errors import RequestError
 
 if TYPE_CHECKING:
-    from llmtrace_collector.batch import Batch
-    from llmtrace_collector.counts import Counts
+    from llmtrace_collector.figures.counts import Counts
+    from llmtrace_collector.otlp.batch import Batch
 
 
 class Processor(Protocol):

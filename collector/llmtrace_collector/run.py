@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from llmtrace_collector.assembly import assemble
-from llmtrace_collector.console import LiveView
-from llmtrace_collector.summary import summary
+from llmtrace_collector.figures.live_view import LiveView
+from llmtrace_collector.figures.summary import summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from llmtrace_collector.assembly import Parts
-    from llmtrace_collector.settings import Config
+    from llmtrace_collector.config.settings import Config
 
 FLUSH_SECONDS = 5.0
 FILES = 65536

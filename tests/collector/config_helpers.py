@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from llmtrace_collector.config import load
+from llmtrace_collector.config.loader import load
 
 MINIMAL = """\
 receivers:

@@ -14,8 +14,8 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 
-from llmtrace_collector.batch import Batch
-from llmtrace_collector.signals import SIGNALS, TRACES
+from llmtrace_collector.otlp.batch import Batch
+from llmtrace_collector.otlp.signals import SIGNALS, TRACES
 
 numbers = itertools.count(1)
 

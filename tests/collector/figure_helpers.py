@@ -2,11 +2,11 @@
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from llmtrace_collector.batch import Batch
-from llmtrace_collector.counts import Counts
-from llmtrace_collector.signals import TRACES
-from llmtrace_collector.summary import Destination, Figures, File
-from llmtrace_collector.tally import Tally, calls_in
+from llmtrace_collector.figures.counts import Counts
+from llmtrace_collector.figures.summary import Destination, Figures, File
+from llmtrace_collector.figures.tally import Tally, calls_in
+from llmtrace_collector.otlp.batch import Batch
+from llmtrace_collector.otlp.signals import TRACES
 
 KINDS = {str: "string_value", bool: "bool_value", int: "int_value", float: "double_value"}
 OTLP = (("receiver", "otlp"), ("transport", "grpc"))

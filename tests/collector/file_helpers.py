@@ -9,10 +9,10 @@ import os
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from llmtrace_collector.batch import Batch
+from llmtrace_collector.config.settings import FileExporter as Options
 from llmtrace_collector.exporters.file import FileExporter
-from llmtrace_collector.settings import FileExporter as Options
-from llmtrace_collector.signals import TRACES
+from llmtrace_collector.otlp.batch import Batch
+from llmtrace_collector.otlp.signals import TRACES
 
 
 def exporter_of(path, say=print, **options):

@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from llmtrace_collector import config
-from llmtrace_collector.batch import Batch
-from llmtrace_collector.counts import Counts
+from llmtrace_collector.config import loader
+from llmtrace_collector.figures.counts import Counts
+from llmtrace_collector.otlp.batch import Batch
+from llmtrace_collector.otlp.signals import SIGNALS
 from llmtrace_collector.processors import Processors
-from llmtrace_collector.signals import SIGNALS
 
 TABLE = json.loads((Path(__file__).parent / "data/processors.json").read_text(encoding="utf-8"))
 
@@ -33,7 +33,7 @@ def configured(processor, asked, signal="traces"):
     with TemporaryDirectory() as directory:
         path = Path(directory) / "collector.yaml"
         path.write_text(json.dumps(document), encoding="utf-8")
-        return config.load(path).processors
+        return loader.load(path).processors
 
 
 def processed(processor, request, signal="traces"):

@@ -3,12 +3,12 @@
 import asyncio
 import contextlib
 
-from llmtrace_collector.counts import Counts
+from llmtrace_collector.config.settings import GRPCServer, HTTPServer
+from llmtrace_collector.config.values import Address
+from llmtrace_collector.figures.counts import Counts
+from llmtrace_collector.otlp.signals import LOGS, TRACES
 from llmtrace_collector.receivers.grpc import GRPCReceiver
 from llmtrace_collector.receivers.http import HTTPReceiver
-from llmtrace_collector.settings import GRPCServer, HTTPServer
-from llmtrace_collector.signals import LOGS, TRACES
-from llmtrace_collector.values import Address
 
 ANY_PORT = Address("127.0.0.1", 0)
 LIMIT = 1024 * 1024

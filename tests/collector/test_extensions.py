@@ -11,11 +11,11 @@ from google.rpc.status_pb2 import Status
 from grpc import aio
 from receiver_helpers import ANY_PORT, Receivers, exchange, serving
 
+from llmtrace_collector.config.settings import BearerToken, HealthCheck
 from llmtrace_collector.errors import ConfigError
 from llmtrace_collector.extensions.bearer_tokens import BearerTokens
 from llmtrace_collector.extensions.health_check import HealthServer, go_duration
-from llmtrace_collector.settings import BearerToken, HealthCheck
-from llmtrace_collector.signals import TRACES
+from llmtrace_collector.otlp.signals import TRACES
 
 ONE = request_of("chat").SerializeToString()
 NOT_AVAILABLE = {"status": "Server not available", "upSince": "0001-01-01T00:00:00Z", "uptime": ""}

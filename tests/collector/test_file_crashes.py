@@ -11,13 +11,13 @@ from contextlib import contextmanager
 import pytest
 from file_helpers import batch_of, close, exporter_of, names_in, write, write_all
 
+from llmtrace_collector.config.settings import GroupBy, Rotation
 from llmtrace_collector.errors import UnavailableError
-from llmtrace_collector.settings import GroupBy, Rotation
 
 WRITER = """
 import asyncio, os, sys
 from file_helpers import batch_of, exporter_of
-from llmtrace_collector.settings import Rotation
+from llmtrace_collector.config.settings import Rotation
 
 path, run, fsync, rotated = sys.argv[1:]
 options = {"rotation": Rotation(max_megabytes=1)} if rotated == "True" else {}

@@ -7,10 +7,10 @@ import stat
 import pytest
 from file_helpers import FullDisk, batch_of, close, exporter_of, failing, names_in, write
 
+from llmtrace_collector.config.settings import FileExporter as Options
+from llmtrace_collector.config.settings import GroupBy, Rotation
 from llmtrace_collector.errors import ConfigError, UnavailableError
 from llmtrace_collector.exporters.file import check
-from llmtrace_collector.settings import FileExporter as Options
-from llmtrace_collector.settings import GroupBy, Rotation
 
 
 @pytest.fixture

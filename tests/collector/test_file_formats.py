@@ -9,8 +9,8 @@ import zstandard
 from file_helpers import batch_of, close, exporter_of, names_in, span_names, write
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from llmtrace_collector.config.settings import Rotation
 from llmtrace_collector.errors import ConfigError, UnavailableError
-from llmtrace_collector.settings import Rotation
 
 # What the official exporter, contrib 0.158, wrote for `batch_of("recorded")`
 OFFICIAL = {

@@ -9,9 +9,9 @@ from collections import Counter
 import pytest
 from file_helpers import batch_of, close, exporter_of, failing, names_in, write, write_all
 
+from llmtrace_collector.config.settings import GroupBy, Rotation
 from llmtrace_collector.errors import UnavailableError
 from llmtrace_collector.exporters import file_commit
-from llmtrace_collector.settings import GroupBy, Rotation
 
 
 @pytest.fixture

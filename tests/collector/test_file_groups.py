@@ -13,12 +13,12 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from llmtrace_collector.batch import Batch
+from llmtrace_collector.config.settings import GroupBy, Rotation
 from llmtrace_collector.errors import ConfigError
 from llmtrace_collector.exporters import file
 from llmtrace_collector.exporters.file_groups import GroupPaths, folds_case, split
-from llmtrace_collector.settings import GroupBy, Rotation
-from llmtrace_collector.signals import LOGS, METRICS, TRACES
+from llmtrace_collector.otlp.batch import Batch
+from llmtrace_collector.otlp.signals import LOGS, METRICS, TRACES
 
 BY_SESSION = GroupBy(enabled=True, resource_attribute="session.id")
 

@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from file_helpers import batch_of, close, exporter_of, failing, names_in, write, write_all
 
+from llmtrace_collector.config.settings import Rotation
 from llmtrace_collector.errors import UnavailableError
 from llmtrace_collector.exporters import file_rotation
 from llmtrace_collector.exporters.file_rotation import Backups
-from llmtrace_collector.settings import Rotation
 
 MIB = 1024 * 1024
 NOON = datetime(2026, 11, 21, 12, 41, 58, 795_900, tzinfo=UTC)

@@ -31,13 +31,7 @@ from destinations import (
 )
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
-from llmtrace_collector.batch import Batch
-from llmtrace_collector.counts import Counts
-from llmtrace_collector.errors import ConfigError, RejectedError, UnavailableError
-from llmtrace_collector.exporters.http_connections import Response
-from llmtrace_collector.exporters.otlp_http import retry_after
-from llmtrace_collector.exporters.sending import sender_for
-from llmtrace_collector.settings import (
+from llmtrace_collector.config.settings import (
     FileStorage,
     OTLPGRPCExporter,
     OTLPHTTPExporter,
@@ -46,7 +40,13 @@ from llmtrace_collector.settings import (
     SendingQueue,
     TLSClient,
 )
-from llmtrace_collector.signals import LOGS, METRICS, TRACES
+from llmtrace_collector.errors import ConfigError, RejectedError, UnavailableError
+from llmtrace_collector.exporters.http_connections import Response
+from llmtrace_collector.exporters.otlp_http import retry_after
+from llmtrace_collector.exporters.sending import sender_for
+from llmtrace_collector.figures.counts import Counts
+from llmtrace_collector.otlp.batch import Batch
+from llmtrace_collector.otlp.signals import LOGS, METRICS, TRACES
 
 SOON = Retry(initial_interval=0.01, max_interval=0.02, max_elapsed_time=0)
 PLAIN = TLSClient(insecure=True)

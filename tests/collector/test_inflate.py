@@ -8,7 +8,7 @@ import pytest
 import zstandard
 
 from llmtrace_collector.errors import MalformedError, TooLargeError
-from llmtrace_collector.inflate import ZSTD_WINDOW, Body
+from llmtrace_collector.receivers.inflate import ZSTD_WINDOW, Body
 
 TEXT = b"What is the capital of France? " * 1000
 COMPRESS = {"gzip": gzip.compress, "deflate": zlib.compress, "zlib": zlib.compress, "zstd": zstandard.compress}

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from llmtrace_collector import lines, otlp_json
-from llmtrace_collector.signals import LOGS, METRICS, SIGNALS, TRACES
+from llmtrace_collector.otlp import json_form, lines
+from llmtrace_collector.otlp.signals import LOGS, METRICS, SIGNALS, TRACES
 
 OFFICIAL = json.loads((Path(__file__).parent / "data/official_lines.json").read_text())
 TAKEN = [entry for entry in OFFICIAL if entry["status"] == 200]
@@ -32,7 +32,7 @@ def request_of(entry):
 
 
 def reference(signal, message):
-    return msgspec.json.encode(otlp_json.write(message)) + b"\n", signal.count(message)
+    return msgspec.json.encode(json_form.write(message)) + b"\n", signal.count(message)
 
 
 def one_span(text):
@@ -80,7 +80,7 @@ def test_what_the_official_collector_refuses_is_refused(entry):
     message = request_of(entry)
     assert lines.line(SIGNALS[entry["signal"]], message.SerializeToString()) is None
     with pytest.raises(ValueError, match="an id of"):
-        otlp_json.write(message)
+        json_form.write(message)
 
 
 # What is unusual is left to the reference
@@ -214,7 +214,7 @@ SCALARS = {
 def values(field, depth):
     if field.message_type is not None:
         return messages(field.message_type, depth - 1)
-    if length := otlp_json.ID_BYTES.get(field.name):
+    if length := json_form.ID_BYTES.get(field.name):
         return st.sampled_from([b"", bytes(length)]) | st.binary(min_size=length, max_size=length)
     return SCALARS[field.type]
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from processor_helpers import made, processed
 
+from llmtrace_collector.config.settings import LLMRedaction
 from llmtrace_collector.processors.llmtrace_redaction import Texts
-from llmtrace_collector.settings import LLMRedaction
 
 # Put together here, so that nobody's scanner takes this file for a leak.
 KEY = "sk-" + "4f9Kq2ZxW7bNcV1mLpR8tYhGdJsAeU3i"

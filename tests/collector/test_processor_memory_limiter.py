@@ -7,9 +7,12 @@ from pathlib import Path
 import pytest
 from collector_helpers import request_of
 
-from llmtrace_collector.batch import Batch
-from llmtrace_collector.counts import Counts
+from llmtrace_collector.config.settings import MemoryLimiter
+from llmtrace_collector.config.values import Duration
 from llmtrace_collector.errors import UnavailableError
+from llmtrace_collector.figures.counts import Counts
+from llmtrace_collector.otlp.batch import Batch
+from llmtrace_collector.otlp.signals import TRACES
 from llmtrace_collector.processors import memory_limiter
 from llmtrace_collector.processors.memory_limiter import (
     MIB,
@@ -18,9 +21,6 @@ from llmtrace_collector.processors.memory_limiter import (
     resident_bytes,
     total_bytes,
 )
-from llmtrace_collector.settings import MemoryLimiter
-from llmtrace_collector.signals import TRACES
-from llmtrace_collector.values import Duration
 
 
 class Machine:

@@ -8,12 +8,12 @@ import pytest
 from collector_helpers import request_of
 from processor_helpers import configured, made, processed
 
-from llmtrace_collector.batch import Batch
-from llmtrace_collector.counts import Counts
+from llmtrace_collector.config.settings import Redaction
 from llmtrace_collector.errors import ConfigError, UnavailableError
+from llmtrace_collector.figures.counts import Counts
+from llmtrace_collector.otlp.batch import Batch
+from llmtrace_collector.otlp.signals import LOGS, METRICS, TRACES
 from llmtrace_collector.processors import Processors
-from llmtrace_collector.settings import Redaction
-from llmtrace_collector.signals import LOGS, METRICS, TRACES
 
 SETTINGS = {
     "memory_limiter": {"check_interval": "1s", "limit_mib": 1_000_000},

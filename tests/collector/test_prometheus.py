@@ -7,9 +7,9 @@ import socket
 import pytest
 from figure_helpers import busy_figures
 
-from llmtrace_collector.counts import Counts
-from llmtrace_collector.prometheus import MetricsPage, called, counted, page, running
-from llmtrace_collector.settings import Prometheus
+from llmtrace_collector.config.settings import Prometheus
+from llmtrace_collector.figures.counts import Counts
+from llmtrace_collector.figures.prometheus import MetricsPage, called, counted, page, running
 from llmtrace_otel.telemetry.semconv import VERSION
 
 BUSY = """\

@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue, KeyValueList
 from receiver_helpers import Receivers
 
-from llmtrace_collector.batch import Batch
 from llmtrace_collector.errors import RequestError
-from llmtrace_collector.signals import LOGS, METRICS, SIGNALS, TRACES
+from llmtrace_collector.otlp.batch import Batch
+from llmtrace_collector.otlp.signals import LOGS, METRICS, SIGNALS, TRACES
 
 SECONDS = float(os.environ.get("LLMTRACE_FUZZ_SECONDS", "0"))
 REQUESTS = 300

@@ -14,9 +14,9 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from receiver_helpers import LIMIT, Receivers, Sink, serving
 
+from llmtrace_collector.config.values import Address
 from llmtrace_collector.errors import ConfigError, UnavailableError
-from llmtrace_collector.signals import LOGS, METRICS, TRACES
-from llmtrace_collector.values import Address
+from llmtrace_collector.otlp.signals import LOGS, METRICS, TRACES
 
 ONE = request_of("chat").SerializeToString()
 UNLIMITED = [("grpc.max_send_message_length", -1)]

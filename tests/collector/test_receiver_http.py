@@ -17,10 +17,10 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from receiver_helpers import LIMIT, Receivers, Sink, exchange, serving
 
+from llmtrace_collector.config.values import Address
 from llmtrace_collector.errors import ConfigError, UnavailableError
 from llmtrace_collector.receivers import http
 from llmtrace_collector.receivers import serving as web
-from llmtrace_collector.values import Address
 
 ONE = request_of("chat").SerializeToString()
 SPAN = {"traceId": f"{1:032x}", "spanId": f"{1:016x}", "name": "chat"}

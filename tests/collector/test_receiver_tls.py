@@ -11,9 +11,9 @@ from collector_helpers import PROTOBUF, request_of
 from grpc import aio
 from receiver_helpers import Receivers, serving
 
+from llmtrace_collector.config.settings import TLSServer
 from llmtrace_collector.errors import ConfigError
-from llmtrace_collector.settings import TLSServer
-from llmtrace_collector.signals import TRACES
+from llmtrace_collector.otlp.signals import TRACES
 
 ONE = request_of("chat").SerializeToString()
 

@@ -8,9 +8,10 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from llmtrace_collector.config import KINDS, explain, load
+from llmtrace_collector.config.explain import explain
+from llmtrace_collector.config.loader import KINDS, load
+from llmtrace_collector.config.settings import Config
 from llmtrace_collector.errors import ConfigError
-from llmtrace_collector.settings import Config
 
 SECONDS = float(os.environ.get("LLMTRACE_FUZZ_SECONDS", "0"))
 CASES = json.loads((Path(__file__).parent / "data" / "validate.json").read_text(encoding="utf-8"))

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from llmtrace_collector import schema, settings, tree
-from llmtrace_collector.config import KINDS, load
+from llmtrace_collector.config import schema, settings, tree
+from llmtrace_collector.config.expansion import Expansion
+from llmtrace_collector.config.loader import KINDS, load
 from llmtrace_collector.errors import ConfigError
-from llmtrace_collector.expansion import Expansion
 
 DATA = Path(__file__).parent / "data"
 CASES = json.loads((DATA / "validate.json").read_text(encoding="utf-8"))

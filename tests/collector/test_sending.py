@@ -6,15 +6,15 @@ import time
 import pytest
 from destinations import batch_of, ids, until
 
-from llmtrace_collector.counts import Counts
+from llmtrace_collector.config.settings import FileStorage, OTLPHTTPExporter, Retry, SendingQueue
 from llmtrace_collector.errors import RejectedError, UnavailableError
 from llmtrace_collector.exporters.queues import DiskQueue, Room
 from llmtrace_collector.exporters.retry import pauses
 from llmtrace_collector.exporters.sending import Sender
 from llmtrace_collector.exporters.spool import Stored, Totals
 from llmtrace_collector.exporters.transport import Delivered
-from llmtrace_collector.settings import FileStorage, OTLPHTTPExporter, Retry, SendingQueue
-from llmtrace_collector.signals import LOGS, TRACES
+from llmtrace_collector.figures.counts import Counts
+from llmtrace_collector.otlp.signals import LOGS, TRACES
 
 AT_ONCE = Retry(initial_interval=0, max_interval=0, max_elapsed_time=0)
 DOWN = UnavailableError("answered 503")

@@ -7,11 +7,11 @@ from destinations import batch_of, ids
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from llmtrace_collector.config.settings import QueueBatch, SendingQueue
 from llmtrace_collector.exporters.batching import merge, split
 from llmtrace_collector.exporters.merger import Merger
 from llmtrace_collector.exporters.queues import MemoryQueue
-from llmtrace_collector.settings import QueueBatch, SendingQueue
-from llmtrace_collector.signals import LOGS, METRICS, TRACES
+from llmtrace_collector.otlp.signals import LOGS, METRICS, TRACES
 
 
 def traces(*shape):

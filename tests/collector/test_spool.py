@@ -8,10 +8,10 @@ import sys
 import pytest
 from destinations import until
 
+from llmtrace_collector.config.settings import FileStorage
 from llmtrace_collector.errors import ConfigError, UnavailableError
 from llmtrace_collector.exporters import spool as spools
 from llmtrace_collector.exporters.spool import Spool, Totals, directory
-from llmtrace_collector.settings import FileStorage
 
 
 def opened(folder, said=None, **options):

@@ -2,9 +2,9 @@
 
 from figure_helpers import OTLP, busy_figures, chat, spans
 
-from llmtrace_collector.counts import Counts
-from llmtrace_collector.summary import Destination, Figures, File, summary
-from llmtrace_collector.tally import Tally, calls_in
+from llmtrace_collector.figures.counts import Counts
+from llmtrace_collector.figures.summary import Destination, Figures, File, summary
+from llmtrace_collector.figures.tally import Tally, calls_in
 
 
 def traces_only():

@@ -6,11 +6,11 @@ import pytest
 from figure_helpers import chat, spans
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
-from llmtrace_collector.batch import Batch
 from llmtrace_collector.errors import UnavailableError
+from llmtrace_collector.figures.tally import MAX_MODELS, Calls, Tallied, Tally, calls_in
+from llmtrace_collector.otlp.batch import Batch
+from llmtrace_collector.otlp.signals import LOGS
 from llmtrace_collector.pipeline import Fanout, Pipeline
-from llmtrace_collector.signals import LOGS
-from llmtrace_collector.tally import MAX_MODELS, Calls, Tallied, Tally, calls_in
 
 
 def tally_of(*attributes, failed=False):

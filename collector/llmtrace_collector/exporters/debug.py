@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from llmtrace_collector.summary import items as items_of
+from llmtrace_collector.figures.summary import items as items_of
 from llmtrace_otel.read.text import clean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from llmtrace_collector.batch import Batch
-    from llmtrace_collector.settings import DebugExporter as DebugSettings
+    from llmtrace_collector.config.settings import DebugExporter as DebugSettings
+    from llmtrace_collector.otlp.batch import Batch
 
 LISTS = {"resourceSpans": ("scopeSpans", "spans"), "resourceMetrics": ("scopeMetrics", "metrics"),
          "resourceLogs": ("scopeLogs", "logRecords")}  # fmt: skip

@@ -10,10 +10,10 @@ from llmtrace_collector.outage import Outage
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from llmtrace_collector.counts import Counts
     from llmtrace_collector.errors import UnavailableError
     from llmtrace_collector.exporters.transport import Delivered
-    from llmtrace_collector.signals import Signal
+    from llmtrace_collector.figures.counts import Counts
+    from llmtrace_collector.otlp.signals import Signal
 
 
 class Destination:

@@ -24,8 +24,8 @@ from llmtrace_collector.outage import Outage
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from llmtrace_collector import settings as options
-    from llmtrace_collector.batch import Batch
+    from llmtrace_collector.config import settings as options
+    from llmtrace_collector.otlp.batch import Batch
 
 
 class FileExporter:

@@ -17,8 +17,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llmtrace_collector.batch import Batch
 from llmtrace_collector.exporters.file_rotation import is_backup_name
+from llmtrace_collector.otlp.batch import Batch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

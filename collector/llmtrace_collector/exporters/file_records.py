@@ -17,8 +17,8 @@ import zstandard
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from llmtrace_collector.batch import Batch
-    from llmtrace_collector.settings import FileExporter
+    from llmtrace_collector.config.settings import FileExporter
+    from llmtrace_collector.otlp.batch import Batch
 
 LINE_START = b'{"resource'
 LENGTH_BYTES = 4

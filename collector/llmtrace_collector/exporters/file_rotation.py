@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from llmtrace_collector.settings import Rotation
+    from llmtrace_collector.config.settings import Rotation
 
 MIB = 1024 * 1024
 STAMP = "%Y-%m-%dT%H-%M-%S.%f"

@@ -22,12 +22,12 @@ from llmtrace_collector.outage import Outage
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from llmtrace_collector.batch import Batch
+    from llmtrace_collector.config.settings import OTLPGRPCExporter, OTLPHTTPExporter
     from llmtrace_collector.exporters.destination import Destination
     from llmtrace_collector.exporters.queues import Queue
     from llmtrace_collector.exporters.transport import Transport
-    from llmtrace_collector.settings import OTLPGRPCExporter, OTLPHTTPExporter
-    from llmtrace_collector.signals import Signal
+    from llmtrace_collector.otlp.batch import Batch
+    from llmtrace_collector.otlp.signals import Signal
 
 SECONDS = 2.0  # the longest that a client, whose own time is short, is told to wait
 LAST_PAUSE = 0.5  # seconds between attempts while the collector is stopping

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
+from llmtrace_collector.config.settings import QueueBatch
 from llmtrace_collector.exporters.batching import split
 from llmtrace_collector.exporters.queues import Request, weigh
-from llmtrace_collector.settings import QueueBatch
 
 if TYPE_CHECKING:
+    from llmtrace_collector.config.settings import SendingQueue
     from llmtrace_collector.errors import RequestError
     from llmtrace_collector.exporters.queues import Queue
-    from llmtrace_collector.settings import SendingQueue
-    from llmtrace_collector.signals import Signal
+    from llmtrace_collector.otlp.signals import Signal
 
 
 @dataclass(slots=True, eq=False)

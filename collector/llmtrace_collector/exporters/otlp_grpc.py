@@ -17,9 +17,9 @@ from llmtrace_collector.exporters.transport import USER_AGENT, Delivered, outcom
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from llmtrace_collector.config.settings import OTLPGRPCExporter
     from llmtrace_collector.exporters.transport import Credential
-    from llmtrace_collector.settings import OTLPGRPCExporter
-    from llmtrace_collector.signals import Signal
+    from llmtrace_collector.otlp.signals import Signal
 
 RETRYABLE = {
     grpc.StatusCode.CANCELLED,

@@ -15,19 +15,19 @@ import zstandard
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
 
-from llmtrace_collector import otlp_json
-from llmtrace_collector.batch import Batch
 from llmtrace_collector.errors import ConfigError, MalformedError, RejectedError, UnavailableError
 from llmtrace_collector.exporters.http_connections import Poster, Response, authority
 from llmtrace_collector.exporters.tls import client_context
 from llmtrace_collector.exporters.transport import USER_AGENT, Delivered, outcome
+from llmtrace_collector.otlp import json_form
+from llmtrace_collector.otlp.batch import Batch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from llmtrace_collector.config.settings import OTLPHTTPExporter
     from llmtrace_collector.exporters.transport import Credential
-    from llmtrace_collector.settings import OTLPHTTPExporter
-    from llmtrace_collector.signals import Signal
+    from llmtrace_collector.otlp.signals import Signal
 
 CONTENT_TYPES = {"proto": "application/x-protobuf", "json": "application/json"}
 RETRYABLE = (429, 502, 503, 504)
@@ -140,7 +140,7 @@ def delivered(signal: Signal, response: Response) -> Delivered:
     message = signal.response()
     try:
         if response.headers.get("content-type", "").startswith("application/json"):
-            otlp_json.read(msgspec.json.decode(response.body), message)
+            json_form.read(msgspec.json.decode(response.body), message)
         else:
             message.ParseFromString(response.body)
     except (DecodeError, msgspec.MsgspecError, ValueError, RecursionError):

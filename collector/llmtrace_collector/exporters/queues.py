@@ -16,9 +16,9 @@ from llmtrace_collector.errors import RejectedError, UnavailableError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from llmtrace_collector.config.settings import SendingQueue
     from llmtrace_collector.errors import RequestError
     from llmtrace_collector.exporters.spool import Spool, Stored
-    from llmtrace_collector.settings import SendingQueue
 
 SECONDS = 1.0  # after which a client that found no room may come again
 

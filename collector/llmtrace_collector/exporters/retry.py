@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from llmtrace_collector.settings import Retry
+    from llmtrace_collector.config.settings import Retry
 
 
 def pauses(retry: Retry) -> Iterator[float]:

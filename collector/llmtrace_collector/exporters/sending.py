@@ -15,23 +15,23 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING
 
+from llmtrace_collector.config.settings import OTLPHTTPExporter
 from llmtrace_collector.exporters.destination import Destination
 from llmtrace_collector.exporters.lane import Lane
 from llmtrace_collector.exporters.otlp_grpc import GRPCTransport
 from llmtrace_collector.exporters.otlp_http import HTTPTransport
 from llmtrace_collector.exporters.queues import DiskQueue, MemoryQueue
 from llmtrace_collector.exporters.spool import Spool, directory
-from llmtrace_collector.settings import OTLPHTTPExporter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from llmtrace_collector.batch import Batch
-    from llmtrace_collector.counts import Counts
+    from llmtrace_collector.config.settings import FileStorage, OTLPGRPCExporter, SendingQueue
     from llmtrace_collector.exporters.queues import Queue
     from llmtrace_collector.exporters.transport import Credential, Transport
-    from llmtrace_collector.settings import FileStorage, OTLPGRPCExporter, SendingQueue
-    from llmtrace_collector.signals import Signal
+    from llmtrace_collector.figures.counts import Counts
+    from llmtrace_collector.otlp.batch import Batch
+    from llmtrace_collector.otlp.signals import Signal
 
     Settings = OTLPHTTPExporter | OTLPGRPCExporter
 

@@ -24,7 +24,7 @@ from llmtrace_collector.outage import Outage
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from llmtrace_collector.settings import FileStorage
+    from llmtrace_collector.config.settings import FileStorage
 
 PAGE = 32 * 1024  # bytes; small pages make long chains of a large request
 CACHE = 2 * 1024  # KiB

@@ -12,7 +12,7 @@ import grpc  # type: ignore[import-untyped]
 from llmtrace_collector.errors import ConfigError
 
 if TYPE_CHECKING:
-    from llmtrace_collector.settings import TLSClient
+    from llmtrace_collector.config.settings import TLSClient
 
 VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from llmtrace_collector.signals import Signal
+    from llmtrace_collector.otlp.signals import Signal
 
 USER_AGENT = "llmtrace-collector"
 

@@ -16,7 +16,7 @@ from llmtrace_collector.outage import Outage
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from llmtrace_collector.settings import BearerToken
+    from llmtrace_collector.config.settings import BearerToken
 
     Fingerprint = tuple[int, int, int]
 

@@ -14,7 +14,7 @@ from llmtrace_collector.receivers.serving import Web
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from llmtrace_collector.settings import HealthCheck
+    from llmtrace_collector.config.settings import HealthCheck
 
 NEVER = "0001-01-01T00:00:00Z"
 

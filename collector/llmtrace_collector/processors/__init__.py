@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from llmtrace_collector import settings
+from llmtrace_collector.config import settings
 from llmtrace_collector.errors import ConfigError
 from llmtrace_collector.processors.attributes import AttributesProcessor
 from llmtrace_collector.processors.batch import PassThrough
@@ -17,10 +17,10 @@ from llmtrace_collector.processors.resource import ResourceProcessor
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from llmtrace_collector.batch import Batch
-    from llmtrace_collector.counts import Counts
+    from llmtrace_collector.figures.counts import Counts
+    from llmtrace_collector.otlp.batch import Batch
+    from llmtrace_collector.otlp.signals import Signal
     from llmtrace_collector.pipeline import Processor
-    from llmtrace_collector.signals import Signal
 
 
 class Processors:

@@ -18,7 +18,7 @@ from llmtrace_collector.processors.text import as_text, double, integer, truncat
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from llmtrace_collector.settings import Action
+    from llmtrace_collector.config.settings import Action
 
     Change = Callable[[Any], bool]
 

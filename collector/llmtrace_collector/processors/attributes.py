@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from llmtrace_collector.batch import Batch
+from llmtrace_collector.otlp.batch import Batch
 from llmtrace_collector.processors.actions import Actions
 from llmtrace_collector.processors.items import attribute_lists, by_resource, by_scope, items
 from llmtrace_collector.processors.matching import Selection
 
 if TYPE_CHECKING:
-    from llmtrace_collector.settings import Attributes
-    from llmtrace_collector.signals import Signal
+    from llmtrace_collector.config.settings import Attributes
+    from llmtrace_collector.otlp.signals import Signal
 
 
 class AttributesProcessor:

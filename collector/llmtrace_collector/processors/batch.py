@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from llmtrace_collector.batch import Batch
+    from llmtrace_collector.otlp.batch import Batch
 
 
 class PassThrough:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from llmtrace_collector.batch import Batch
-    from llmtrace_collector.signals import Signal
+    from llmtrace_collector.otlp.batch import Batch
+    from llmtrace_collector.otlp.signals import Signal
 
 _FIELDS = {
     "traces": ("resource_spans", "scope_spans", "spans"),

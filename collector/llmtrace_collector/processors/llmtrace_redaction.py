@@ -14,7 +14,7 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
-from llmtrace_collector.batch import Batch
+from llmtrace_collector.otlp.batch import Batch
 from llmtrace_collector.processors.items import add, by_resource, by_scope, find, items
 from llmtrace_collector.processors.patterns import any_of, compiled, replaced
 from llmtrace_otel.telemetry import personal, secrets, semconv
@@ -23,7 +23,7 @@ from llmtrace_otel.telemetry.shorten import STRUCTURE
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from llmtrace_collector.settings import LLMRedaction
+    from llmtrace_collector.config.settings import LLMRedaction
 
     Kind = Literal["messages", "content", "none"]
 

@@ -17,9 +17,9 @@ from llmtrace_collector.processors.text import as_text
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from llmtrace_collector.config.settings import KeyValue, Match
+    from llmtrace_collector.otlp.signals import Signal
     from llmtrace_collector.processors.patterns import Test
-    from llmtrace_collector.settings import KeyValue, Match
-    from llmtrace_collector.signals import Signal
 
     Condition = Callable[[Any], bool]
 

@@ -22,9 +22,9 @@ from llmtrace_collector.outage import Outage
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from llmtrace_collector.batch import Batch
-    from llmtrace_collector.counts import Counts
-    from llmtrace_collector.settings import MemoryLimiter
+    from llmtrace_collector.config.settings import MemoryLimiter
+    from llmtrace_collector.figures.counts import Counts
+    from llmtrace_collector.otlp.batch import Batch
 
 MIB = 1024 * 1024
 RETRY_SECONDS = 1.0

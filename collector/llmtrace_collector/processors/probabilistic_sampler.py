@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from llmtrace_collector.batch import Batch
+from llmtrace_collector.otlp.batch import Batch
 from llmtrace_collector.processors import tracestate
 from llmtrace_collector.processors.items import by_resource, by_scope, find, items, put
 from llmtrace_collector.processors.sampling import (
@@ -33,9 +33,9 @@ from llmtrace_collector.processors.text import double
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from llmtrace_collector.counts import Counts
-    from llmtrace_collector.settings import ProbabilisticSampler
-    from llmtrace_collector.signals import Signal
+    from llmtrace_collector.config.settings import ProbabilisticSampler
+    from llmtrace_collector.figures.counts import Counts
+    from llmtrace_collector.otlp.signals import Signal
 
 PRIORITY = "sampling.priority"
 RANDOMNESS, THRESHOLD = "sampling.randomness", "sampling.threshold"

@@ -12,7 +12,7 @@ from collections import defaultdict
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
-from llmtrace_collector.batch import Batch
+from llmtrace_collector.otlp.batch import Batch
 from llmtrace_collector.processors.items import add, attribute_lists, by_resource, by_scope, items, put, remove
 from llmtrace_collector.processors.patterns import any_of, compiled, replaced
 from llmtrace_collector.processors.text import as_text
@@ -20,7 +20,7 @@ from llmtrace_collector.processors.text import as_text
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from llmtrace_collector.settings import Redaction
+    from llmtrace_collector.config.settings import Redaction
 
     Fate = Literal["ignored", "redacted", "masked", "looked at"]
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from llmtrace_collector.batch import Batch
+from llmtrace_collector.otlp.batch import Batch
 from llmtrace_collector.processors.actions import Actions
 from llmtrace_collector.processors.items import by_resource
 
 if TYPE_CHECKING:
-    from llmtrace_collector.settings import Resource
+    from llmtrace_collector.config.settings import Resource
 
 
 class ResourceProcessor:

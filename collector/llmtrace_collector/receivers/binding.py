@@ -12,8 +12,8 @@ from llmtrace_collector.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from llmtrace_collector.settings import GRPCServer, HTTPServer
-    from llmtrace_collector.values import Address
+    from llmtrace_collector.config.settings import GRPCServer, HTTPServer
+    from llmtrace_collector.config.values import Address
 
 BACKLOG = 512
 

@@ -11,21 +11,21 @@ from typing import TYPE_CHECKING, Any
 import grpc  # type: ignore[import-untyped]
 from grpc import aio
 
+from llmtrace_collector.config.settings import MIB
 from llmtrace_collector.errors import ConfigError, RequestError, UnauthenticatedError
-from llmtrace_collector.inflate import Body
 from llmtrace_collector.receivers import answers
 from llmtrace_collector.receivers.binding import Place, bind, place_of, warn_if_exposed
+from llmtrace_collector.receivers.inflate import Body
 from llmtrace_collector.receivers.intake import Intake
 from llmtrace_collector.receivers.tls import server_credentials
-from llmtrace_collector.settings import MIB
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from llmtrace_collector.counts import Counts
+    from llmtrace_collector.config.settings import GRPCServer
+    from llmtrace_collector.figures.counts import Counts
+    from llmtrace_collector.otlp.signals import Signal
     from llmtrace_collector.receivers.intake import Authenticator, Consumer
-    from llmtrace_collector.settings import GRPCServer
-    from llmtrace_collector.signals import Signal
 
     Handler = Callable[[bytes, Any], Awaitable[bytes]]
 

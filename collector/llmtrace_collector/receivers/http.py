@@ -22,10 +22,10 @@ from llmtrace_collector.errors import (
     UnknownPathError,
     UnsupportedMediaTypeError,
 )
-from llmtrace_collector.inflate import Body
 from llmtrace_collector.receivers import answers
 from llmtrace_collector.receivers.answers import JSON, MEDIA_TYPES
 from llmtrace_collector.receivers.binding import bind, place_of, warn_if_exposed
+from llmtrace_collector.receivers.inflate import Body
 from llmtrace_collector.receivers.intake import Intake
 from llmtrace_collector.receivers.serving import Web
 from llmtrace_collector.receivers.tls import server_context
@@ -33,10 +33,10 @@ from llmtrace_collector.receivers.tls import server_context
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from llmtrace_collector.counts import Counts
+    from llmtrace_collector.config.settings import HTTPServer
+    from llmtrace_collector.figures.counts import Counts
+    from llmtrace_collector.otlp.signals import Signal
     from llmtrace_collector.receivers.intake import Authenticator, Consumer
-    from llmtrace_collector.settings import HTTPServer
-    from llmtrace_collector.signals import Signal
 
     Receive = Callable[[], Awaitable[dict[str, Any]]]
     Send = Callable[[dict[str, Any]], Awaitable[None]]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Protocol
 
-from llmtrace_collector.batch import Batch
 from llmtrace_collector.errors import MalformedError, RequestError
+from llmtrace_collector.otlp.batch import Batch
 
 if TYPE_CHECKING:
-    from llmtrace_collector.counts import Counts
-    from llmtrace_collector.signals import Signal
+    from llmtrace_collector.figures.counts import Counts
+    from llmtrace_collector.otlp.signals import Signal
 
 
 class Consumer(Protocol):

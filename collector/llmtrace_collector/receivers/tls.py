@@ -11,7 +11,7 @@ import grpc  # type: ignore[import-untyped]
 from llmtrace_collector.errors import ConfigError
 
 if TYPE_CHECKING:
-    from llmtrace_collector.settings import TLSServer
+    from llmtrace_collector.config.settings import TLSServer
 
 VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 

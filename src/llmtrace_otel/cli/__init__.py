@@ -22,7 +22,7 @@ COMMANDS = {
     "run": "run any program and record the LLM calls that it and its children make",
     "show": "print recorded traces as a tree with tokens, cost and time",
     "export": "write recorded calls in another form: one conversation record per line",
-    "collect": "receive spans over OTLP/HTTP, write them as JSON lines, forward them if told",
+    "collect": "receive spans over OTLP, write them as JSON lines, forward them if told",
 }
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
-    from llmtrace_collector.settings import Config, OTLPReceiver, PipelineSettings, Settings
+    from llmtrace_collector.config.settings import Config, OTLPReceiver, PipelineSettings, Settings
 
 T = TypeVar("T")
 
@@ -54,7 +54,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Collects until SIGINT or SIGTERM. Raises UsageError when it cannot start."""
     try:
-        from llmtrace_collector.config import explain
+        from llmtrace_collector.config.explain import explain
         from llmtrace_collector.errors import ConfigError
         from llmtrace_collector.run import collect
     except ModuleNotFoundError as error:
@@ -73,8 +73,7 @@ def run(args: argparse.Namespace) -> int:
 
 def configured(args: argparse.Namespace) -> Config:
     """The configuration files, or the default, with the command line's words over them. Raises ConfigError."""
-    from llmtrace_collector import config as loader
-    from llmtrace_collector import settings
+    from llmtrace_collector.config import loader, settings
 
     config = loader.load(*args.config) if args.config else settings.DEFAULT
     if args.endpoint or args.grpc_endpoint:
@@ -92,8 +91,8 @@ def configured(args: argparse.Namespace) -> Config:
 
 def _listening(config: Config, args: argparse.Namespace) -> OTLPReceiver:
     """The receiver at the addresses that were given; the rest of its settings is the first configured one's."""
-    from llmtrace_collector import settings
-    from llmtrace_collector.values import Address
+    from llmtrace_collector.config import settings
+    from llmtrace_collector.config.values import Address
 
     protocols = next(iter(config.receivers.values())).protocols
     http, grpc = protocols.http or settings.HTTPServer(), protocols.grpc or settings.GRPCServer()
@@ -108,8 +107,8 @@ def _listening(config: Config, args: argparse.Namespace) -> OTLPReceiver:
 
 def _destination(flag: str, text: str) -> Settings:
     """Where to forward to, without an end of trying: the file has everything meanwhile."""
-    from llmtrace_collector import settings
-    from llmtrace_collector.values import Duration, base_url, target
+    from llmtrace_collector.config import settings
+    from llmtrace_collector.config.values import Duration, base_url, target
 
     retry = settings.Retry(initial_interval=Duration(1.0), max_elapsed_time=Duration(0.0))
     if urlsplit(text).port == JAEGER_UI_PORT:
@@ -129,7 +128,7 @@ def _destination(flag: str, text: str) -> Settings:
 
 def _written_to(config: Config, output: Path) -> Config:
     """The configuration with its files replaced: traces into `output`, other signals beside it."""
-    from llmtrace_collector import settings
+    from llmtrace_collector.config import settings
 
     paths = {signal: output if signal == "traces" else output.parent / f"{signal}.jsonl" for signal in settings.SIGNALS}
     files = {name for name, kind in config.exporters.items() if isinstance(kind, settings.FileExporter)}

@@ -10,9 +10,9 @@ from figure_helpers import OTLP, busy_figures
 from rich.console import Console
 from screen_helpers import Terminal
 
-from llmtrace_collector import process
-from llmtrace_collector.console import LiveView, Rate, Rows, table
-from llmtrace_collector.summary import Figures
+from llmtrace_collector.figures import process
+from llmtrace_collector.figures.live_view import LiveView, Rate, Rows, table
+from llmtrace_collector.figures.summary import Figures
 
 COLOUR = re.compile(r"\x1b\[(?:\d+;)*[349]\d(?:;\d+)*m")
 
@@ -132,18 +132,19 @@ def test_a_closed_terminal_stops_nothing():
 
 CHILD = """
 import asyncio, fcntl, signal, sys, termios
-from llmtrace_collector import console, process
-from llmtrace_collector.summary import Figures, summary
+from llmtrace_collector.figures import live_view
+from llmtrace_collector.figures import process
+from llmtrace_collector.figures.summary import Figures, summary
 from rich.console import Console
 
 fcntl.ioctl(2, termios.TIOCSCTTY, 0)  # so that Ctrl-C reaches this process
 process.resident_bytes = lambda: 45_200_000
-console.DRAW_SECONDS, console.RATE_SECONDS = 0.02, 0.0
+live_view.DRAW_SECONDS, live_view.RATE_SECONDS = 0.02, 0.0
 
 
 async def main():
     figures = Figures()
-    view = console.LiveView(figures, Console(stderr=True), "llmtrace collect: ")
+    view = live_view.LiveView(figures, Console(stderr=True), "llmtrace collect: ")
     stopping, loop = asyncio.Event(), asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGINT, stopping.set)
 

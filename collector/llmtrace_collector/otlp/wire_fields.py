@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from google.protobuf.descriptor import FieldDescriptor  # type: ignore[import-untyped]
 
-from llmtrace_collector.otlp_json import ID_BYTES, base64_text, double
+from llmtrace_collector.otlp.json_form import ID_BYTES, base64_text, double
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,9 +12,9 @@ from typing import Any
 import msgspec
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
-from llmtrace_collector import ids, lines, otlp_json
 from llmtrace_collector.errors import MalformedError
-from llmtrace_collector.signals import Signal
+from llmtrace_collector.otlp import ids, json_form, lines
+from llmtrace_collector.otlp.signals import Signal
 
 PAIR, HALF = (
     rb"u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}",
@@ -59,7 +59,7 @@ class Batch:
         """Reads an export request in OTLP's JSON form. Raises MalformedError when it is not one."""
         message = signal.request()
         try:
-            otlp_json.read(decoded(body), message)
+            json_form.read(decoded(body), message)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise MalformedError(f"the body is not JSON: {error}") from error
         except ValueError as error:
@@ -88,7 +88,7 @@ class Batch:
         """One line of OTLP JSON with its line feed, as the OpenTelemetry file format has it."""
         if self._line is None:
             written = lines.line(self.signal, self.protobuf)
-            self._line = written or msgspec.json.encode(otlp_json.write(self.message)) + b"\n"
+            self._line = written or msgspec.json.encode(json_form.write(self.message)) + b"\n"
         return self._line
 
     def copy(self) -> Batch:

@@ -19,17 +19,17 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from llmtrace_collector import process
-from llmtrace_collector.signals import SIGNALS, TRACES
-from llmtrace_collector.summary import cost, items, spent
+from llmtrace_collector.figures import process
+from llmtrace_collector.figures.summary import cost, items, spent
+from llmtrace_collector.otlp.signals import SIGNALS, TRACES
 from llmtrace_otel.read.text import clean, flow, size, tokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from llmtrace_collector.signals import Signal
-    from llmtrace_collector.summary import Destination, Figures, File
-    from llmtrace_collector.tally import Calls
+    from llmtrace_collector.figures.summary import Destination, Figures, File
+    from llmtrace_collector.figures.tally import Calls
+    from llmtrace_collector.otlp.signals import Signal
 
 DRAW_SECONDS = 0.5
 RATE_SECONDS = 5.0  # over which items per second are measured
@@ -116,7 +116,7 @@ class Rows:
             yield from self._signal(signal)
         yield from _calls(self._figures)
         yield from (_queue(self._figures, destination) for destination in self._figures.destinations)
-        yield from map(_file, self._figures.files)
+        yield from (_file(file) for file in self._figures.files if file.written())
         yield Row(MEMORY, ((size(process.resident_bytes()), ""),))
 
     def _signal(self, signal: Signal) -> Iterator[Row]:

@@ -11,12 +11,12 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from llmtrace_collector.errors import MalformedError
-from llmtrace_collector.signals import LOGS, METRICS, TRACES
+from llmtrace_collector.otlp.signals import LOGS, METRICS, TRACES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from llmtrace_collector.signals import Signal
+    from llmtrace_collector.otlp.signals import Signal
 
 trace_id = attrgetter("trace_id")
 span_id = attrgetter("span_id")

@@ -11,9 +11,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, EntityRef, KeyValue, KeyValueList
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
-from llmtrace_collector.batch import Batch
 from llmtrace_collector.errors import MalformedError
-from llmtrace_collector.signals import TRACES
+from llmtrace_collector.otlp.batch import Batch
+from llmtrace_collector.otlp.signals import TRACES
 
 TRACE_ID = bytes(range(0xA0, 0xB0))
 SPAN_ID = bytes(range(0xC0, 0xC8))

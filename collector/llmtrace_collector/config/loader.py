@@ -12,14 +12,13 @@ from dataclasses import replace
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
-from llmtrace_collector import elsewhere, settings
+from llmtrace_collector.config import elsewhere, settings
+from llmtrace_collector.config.expansion import Expansion
+from llmtrace_collector.config.schema import Reader, shown
+from llmtrace_collector.config.settings import Config, MistakeError, PipelineSettings, Service, Settings
+from llmtrace_collector.config.tree import Key, Node, Place, merge, read_file
+from llmtrace_collector.config.values import component_id
 from llmtrace_collector.errors import ConfigError
-from llmtrace_collector.expansion import Expansion
-from llmtrace_collector.explain import explain as explain
-from llmtrace_collector.schema import Reader, shown
-from llmtrace_collector.settings import Config, MistakeError, PipelineSettings, Service, Settings
-from llmtrace_collector.tree import Key, Node, Place, merge, read_file
-from llmtrace_collector.values import component_id
 
 if TYPE_CHECKING:
     from pathlib import Path

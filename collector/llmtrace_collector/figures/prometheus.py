@@ -19,19 +19,19 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import h11
 
-from llmtrace_collector import process
+from llmtrace_collector.config.values import Address
 from llmtrace_collector.errors import ConfigError
+from llmtrace_collector.figures import process
+from llmtrace_collector.otlp.signals import SIGNALS
 from llmtrace_collector.receivers.binding import place_of, resolve
-from llmtrace_collector.signals import SIGNALS
-from llmtrace_collector.values import Address
 from llmtrace_otel.telemetry.semconv import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from llmtrace_collector.counts import Counts, Labels
-    from llmtrace_collector.settings import Prometheus
-    from llmtrace_collector.tally import Tally
+    from llmtrace_collector.config.settings import Prometheus
+    from llmtrace_collector.figures.counts import Counts, Labels
+    from llmtrace_collector.figures.tally import Tally
 
     Sample = tuple[str, Labels, float]
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from llmtrace_collector.counts import Counts
-from llmtrace_collector.signals import SIGNALS, TRACES
-from llmtrace_collector.tally import Tally
+from llmtrace_collector.figures.counts import Counts
+from llmtrace_collector.figures.tally import Tally
+from llmtrace_collector.otlp.signals import SIGNALS, TRACES
 from llmtrace_otel.read.text import ABSENT, flow, money, plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from llmtrace_collector.signals import Signal
-    from llmtrace_collector.tally import Calls
+    from llmtrace_collector.figures.tally import Calls
+    from llmtrace_collector.otlp.signals import Signal
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import os.path
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from llmtrace_collector.values import (
+from llmtrace_collector.config.values import (
     Address,
     BaseURL,
     ComponentID,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from llmtrace_collector import settings
+from llmtrace_collector.config import settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from llmtrace_collector.settings import Config, OTLPReceiver, PipelineSettings, Settings
+    from llmtrace_collector.config.settings import Config, OTLPReceiver, PipelineSettings, Settings
 
 
 def explain(config: Config) -> list[str]:

@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from llmtrace_collector.tree import DEEPEST, LARGEST, Key, Node, Place, YAMLMistakeError, mistake, parse
+from llmtrace_collector.config.tree import DEEPEST, LARGEST, Key, Node, Place, YAMLMistakeError, mistake, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable

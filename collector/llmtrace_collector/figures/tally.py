@@ -9,14 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from llmtrace_collector import glance
-from llmtrace_collector.signals import TRACES
+from llmtrace_collector.figures import glance
+from llmtrace_collector.otlp.signals import TRACES
 from llmtrace_otel.read.span import Span
 from llmtrace_otel.read.text import UNKNOWN, clean
 from llmtrace_otel.telemetry import semconv
 
 if TYPE_CHECKING:
-    from llmtrace_collector.batch import Batch
+    from llmtrace_collector.otlp.batch import Batch
     from llmtrace_collector.pipeline import Fanout
 
 MAX_MODELS = 100

@@ -6,7 +6,7 @@ has a writer built from its descriptor, and fragments of short attributes are re
 an answer is also the proof that the request is valid.
 
 Whatever is unusual (a field that is not known, comes twice or in two pieces, deep nesting, an id of wrong length,
-malformed bytes) is not decided here: the answer is None, and the reference, `otlp_json.write` over the parsed message,
+malformed bytes) is not decided here: the answer is None, and the reference, `json_form.write` over the parsed message,
 takes the request or refuses it. Where both answer, they write the same bytes.
 """
 
@@ -26,8 +26,8 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import (
 )
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from llmtrace_collector.otlp_json import ID_BYTES
-from llmtrace_collector.wire_fields import (
+from llmtrace_collector.otlp.json_form import ID_BYTES
+from llmtrace_collector.otlp.wire_fields import (
     DELIMITED,
     FIXED64,
     VARINT,
@@ -45,8 +45,8 @@ from llmtrace_collector.wire_fields import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from llmtrace_collector.signals import Signal
-    from llmtrace_collector.wire_fields import Form, Reader
+    from llmtrace_collector.otlp.signals import Signal
+    from llmtrace_collector.otlp.wire_fields import Form, Reader
 
     Table = dict[int, tuple[int, Reader]]
 

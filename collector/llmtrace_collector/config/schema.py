@@ -12,9 +12,9 @@ from dataclasses import MISSING, Field, dataclass, fields
 from types import UnionType
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, get_args, get_origin, get_type_hints
 
-from llmtrace_collector import tree, values
-from llmtrace_collector.settings import MistakeError, Settings
-from llmtrace_collector.tree import Date, Key, Node, Place
+from llmtrace_collector.config import tree, values
+from llmtrace_collector.config.settings import MistakeError, Settings
+from llmtrace_collector.config.tree import Date, Key, Node, Place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from config_helpers import MINIMAL, load_text, with_exporter, with_processor
 
-from llmtrace_collector import settings
-from llmtrace_collector.config import explain, load
+from llmtrace_collector.config import settings
+from llmtrace_collector.config.explain import explain
+from llmtrace_collector.config.loader import load
+from llmtrace_collector.config.values import Address, compiled, duration
 from llmtrace_collector.errors import ConfigError
-from llmtrace_collector.values import Address, compiled, duration
 
 LOCALHOST = Address("localhost", 4318)
 

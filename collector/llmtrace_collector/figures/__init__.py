@@ -1,0 +1,1 @@
+"""What the collector tells of itself: counts, what LLM calls add up to, the live view, `/metrics`, the last line."""
