@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,7 @@ class Destination:
         self.down_since: float | None = None
         self._settle = settle
         self._last_failure = 0.0
+        self._settling: asyncio.TimerHandle | None = None
         self._labels = (("exporter", name),)
         self._counts = counts
         self.say = say
@@ -47,15 +49,28 @@ class Destination:
 
     def answered(self) -> None:
         """It is there, whatever it said."""
-        if time.monotonic() - self._last_failure >= self._settle:
-            self.down_since = None
-            self._outage.ends(f"{self.url} is back")
+        left = self._last_failure + self._settle - time.monotonic()
+        if left <= 0:
+            self._settled()
+        elif self.down_since is not None and self._settling is None:
+            self._settling = asyncio.get_running_loop().call_later(left, self._settled)
 
     def failed(self, error: UnavailableError) -> None:
         """An attempt did not come through, but another one may."""
+        self._disarm()
         self._last_failure = time.monotonic()
         self.down_since = self.down_since or time.time()
         self._outage.begins(f"{self.url} is unreachable ({error})")
+
+    def _settled(self) -> None:
+        self._disarm()
+        self.down_since = None
+        self._outage.ends(f"{self.url} is back")
+
+    def _disarm(self) -> None:
+        if self._settling is not None:
+            self._settling.cancel()
+            self._settling = None
 
     def drop(self, signal: Signal, items: int) -> None:
         """Items are lost to this destination."""
