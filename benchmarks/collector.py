@@ -1,8 +1,7 @@
 """What a million spans cost a collector: ours and the official one, fed the same bytes, in turns.
 
-    python benchmarks/collector.py                              ours
-    python benchmarks/collector.py --official PATH              and the official collector beside it
-    python benchmarks/collector.py --rows file --memory 10      resident memory over ten million spans
+    python benchmarks/collector.py                  ours and, after `make tools`, the official collector beside it
+    python benchmarks/collector.py --memory 10      resident memory over ten million spans
 
 A span has 25 attributes with 2 kB of messages among them, a request 100 spans. Every request of a round differs in its
 ids, times and texts. Each row is one configuration file, given to both engines as it is. The figures are CPU-seconds
@@ -17,7 +16,6 @@ import http.client
 import json
 import os
 import random
-import shutil
 import signal
 import socket
 import statistics
@@ -32,6 +30,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import grpc
+
+sys.path.append(str(Path(__file__).parents[1] / "scripts"))
+
+from install_interop_tools import OTELCOL
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 SPANS = 100
@@ -338,7 +340,6 @@ def report(engines: list[Engine], rows: list[str]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--official", help="the official collector's binary")
     parser.add_argument("--rows", nargs="+", default=["file", "file-grpc", "forward", "forward-grpc", "spool"])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--spans", type=int, default=100_000, help="spans of a round")
@@ -351,8 +352,8 @@ def main() -> None:
     print(f"{len(bodies[0]) / SPANS / 1000:.1f} kB per span, {SPANS} spans per request")
     code = "from llmtrace_otel.cli import main; raise SystemExit(main())"
     engines = [Engine("llmtrace", [sys.executable, "-c", code, "collect"])]
-    if official := args.official and shutil.which(args.official):
-        engines.append(Engine("official", [official]))
+    if OTELCOL.is_installed:
+        engines.append(Engine("official", [str(OTELCOL.path)]))
     if args.memory:
         for engine in engines:
             soak(engine, bodies, args.memory)

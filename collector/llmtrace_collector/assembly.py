@@ -63,7 +63,10 @@ class Parts:
     def opening(self) -> str:
         """What is served and where it goes, in one line."""
         urls = " and ".join(
-            f"{each.url} ({'OTLP/gRPC' if isinstance(each, GRPCReceiver) else 'OTLP/HTTP'})" for each in self.receivers
+            f"{each.url.removeprefix('http://')} (OTLP/gRPC)"
+            if isinstance(each, GRPCReceiver)
+            else f"{each.url} (OTLP/HTTP)"
+            for each in self.receivers
         )
         files = [each.describe() for each in self.exporters if isinstance(each, FileExporter)]
         words = [f"listening on {urls}", *([f"writing {', '.join(files)}"] if files else [])]

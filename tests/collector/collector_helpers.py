@@ -38,7 +38,7 @@ def lines_in(path):
     """The lines of a file, each of which must be whole and JSON."""
     text = path.read_text(encoding="utf-8")
     assert text == "" or text.endswith("\n")
-    return [json.loads(line) for line in text.splitlines()]
+    return [json.loads(line) for line in text.split("\n")[:-1]]
 
 
 @dataclass
