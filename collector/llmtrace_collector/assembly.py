@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104
 
 
 class Service(Protocol):
@@ -75,11 +76,11 @@ class Parts:
 
     def refuse_loop(self) -> None:
         """Forwarding to oneself would multiply every span for ever. Raises ConfigError, once the ports are known."""
-        own = {urlsplit(receiver.url).port for receiver in self.receivers}
+        own = [urlsplit(receiver.url) for receiver in self.receivers]
         for exporter in self.exporters:
             if isinstance(exporter, Sender):
                 to = urlsplit(exporter.url if "://" in exporter.url else f"//{exporter.url}")
-                if to.port in own and to.hostname in LOOPBACK:
+                if any(to.port == at.port and to.hostname in reached_as(at.hostname or "") for at in own):
                     raise ConfigError(f"{exporter.url} is this collector itself; forward to another port")
 
     def reopen(self) -> None:
@@ -159,10 +160,11 @@ class Assembly:
         pipelines = {}
         for name, parts in self._config.service.pipelines.items():
             behind = [self._counted(exporters[each], each) for each in parts.exporters]
+            # a file refuses what it cannot write, also behind a queue on disk, which would then get it again and again
             pipelines[name] = Pipeline(
                 name,
                 tuple(processors.of(each, signal_of(name)) for each in parts.processors),
-                tuple(sorted(behind, key=lambda each: not each.durable)),
+                tuple(sorted(behind, key=lambda each: (not each.durable, isinstance(each, Sender)))),
             )
         return pipelines
 
@@ -214,6 +216,11 @@ class Assembly:
                 if isinstance(each, FileExporter)
             ),
         )
+
+
+def reached_as(listening: str) -> tuple[str, ...]:
+    """The hosts by which this machine reaches what listens on an IP address, as far as they are known."""
+    return LOOPBACK if listening in (*LOOPBACK, *EVERYWHERE) else (listening,)
 
 
 def signal_of(pipeline: str) -> Signal:

@@ -83,12 +83,17 @@ class Pipeline:
         """Whether a line is made of a batch as it came."""
         return any(each.wants_lines for each in self.exporters) and not any(each.looks for each in self.processors)
 
-    async def accept(self, batch: Batch) -> None:
-        """Returns when the batch is safe. Raises RequestError when it is not."""
+    def process(self, batch: Batch) -> Batch:
+        """What processors leave of a batch. Raises RequestError when one refuses it."""
         for processor in self.processors:
-            batch = processor.process(batch)
-            if not batch.items:
-                return
+            if batch.items:
+                batch = processor.process(batch)
+        return batch
+
+    async def export(self, batch: Batch) -> None:
+        """Returns when the batch is safe. Raises RequestError when it is not."""
+        if not batch.items:
+            return
         kept = False
         for exporter in self.exporters:
             await exporter.export(batch, kept=kept)
@@ -103,9 +108,14 @@ class Fanout:
         self.wants_lines = any(pipeline.wants_lines for pipeline in pipelines)
 
     async def accept(self, batch: Batch) -> None:
-        """Returns when every pipeline has the batch. Raises RequestError when one refuses it."""
+        """Returns when every pipeline has the batch. Raises RequestError when one refuses it.
+
+        All process before any exports: what is refused by one comes again, and would be exported by others twice.
+        """
         if not batch.items:
             return
-        for pipeline in self.pipelines:
-            shared = len(self.pipelines) > 1 and pipeline.processors
-            await pipeline.accept(batch.copy() if shared else batch)
+        for pipeline, left in [(each, each.process(self._own(batch, each))) for each in self.pipelines]:
+            await pipeline.export(left)
+
+    def _own(self, batch: Batch, pipeline: Pipeline) -> Batch:
+        return batch.copy() if len(self.pipelines) > 1 and pipeline.processors else batch

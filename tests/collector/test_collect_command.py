@@ -1,10 +1,12 @@
 """`llmtrace collect` as a real process: SDK exporters, kills, full disks, signals, forwarding, a user's mistakes."""
 
+import os
 import resource
 import signal
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 
 import httpx
 import pytest
@@ -17,6 +19,8 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+from llmtrace_collector.assembly import reached_as
 
 
 def retry_in(seconds):
@@ -102,6 +106,62 @@ def test_a_signal_ends_it_with_the_totals(collect, tmp_path, number):
     assert collector.stop(number) == (0, [f"2 requests, 3 spans, {size} bytes written"])
 
 
+def wait_until_refused(url):
+    """Returns when nothing listens there any more."""
+    parts = httpx.URL(url)
+    with suppress(ConnectionError):
+        while True:
+            socket.create_connection((parts.host, parts.port)).close()
+
+
+def test_a_second_interrupt_ends_it_at_once(collect):
+    with socket.create_server(("127.0.0.1", 0)) as hangs:
+        collector = collect("--forward", f"http://127.0.0.1:{hangs.getsockname()[1]}")
+        send(collector, "a")
+        collector.process.send_signal(signal.SIGINT)
+        wait_until_refused(collector.url)
+        assert collector.stop(signal.SIGINT) == (-signal.SIGINT, [])
+
+
+def test_a_second_collector_that_cannot_start_empties_no_file_of_the_first(collect, tmp_path, free_port):
+    (tmp_path / "c.yaml").write_text(
+        f"receivers: {{otlp: {{protocols: {{http: {{endpoint: 'localhost:{free_port}'}}}}}}}}\n"
+        "exporters: {file: {path: spans.jsonl}}\n"
+        "service: {pipelines: {traces: {receivers: [otlp], exporters: [file]}}}\n"
+    )
+    first = collect("--config", "c.yaml", endpoint=f"127.0.0.1:{free_port}")
+    send(first, "a")
+    assert fails(tmp_path, "--config", "c.yaml")[0] == 2
+    first.stop()
+    assert lines_in(tmp_path / "spans.jsonl") == [line_of("a")]
+
+
+def test_a_pipe_takes_every_signal(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    assert check(tmp_path, "--output", "pipe") == [
+        "traces: otlp → file/traces (pipe)",
+        "metrics: otlp → file/metrics (pipe)",
+        "logs: otlp → file/logs (pipe)",
+    ]
+
+
+def test_only_pipelines_that_wrote_a_file_write_the_output(tmp_path):
+    (tmp_path / "c.yaml").write_text(
+        "receivers: {otlp: {protocols: {http: }}}\n"
+        "exporters: {file: {path: unused.jsonl, append: true}, debug: }\n"
+        "service:\n"
+        "  pipelines:\n"
+        "    traces/all: {receivers: [otlp], exporters: [file]}\n"
+        "    traces/shown: {receivers: [otlp], exporters: [debug]}\n"
+        "    logs: {receivers: [otlp], exporters: [debug]}\n"
+    )
+    assert check(tmp_path, "--config", "c.yaml", "--output", "used.jsonl") == [
+        "traces/all: otlp → file/traces (used.jsonl)",
+        "traces/shown: otlp → debug",
+        "logs: otlp → debug, file/logs (logs.jsonl)",
+    ]
+
+
 def test_spans_are_forwarded_to_a_second_collector(collect, tmp_path):
     second = collect("--output", "second.jsonl")
     first = collect("--output", "first.jsonl", "--forward", second.url)
@@ -171,6 +231,15 @@ def fails(tmp_path, *arguments):
     return done.returncode, done.stderr
 
 
+def check(tmp_path, *arguments):
+    """The pipelines that `--check` tells of."""
+    done = subprocess.run(
+        command("collect", "--check", *arguments), cwd=tmp_path, capture_output=True, text=True, timeout=30
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.splitlines()[1:]
+
+
 def test_a_port_in_use_is_one_clear_line(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -202,6 +271,20 @@ def test_forwarding_to_itself_is_refused(tmp_path, free_port):
 
 
 @pytest.mark.parametrize(
+    ("listening", "to", "itself"),
+    [
+        ("0.0.0.0", "localhost", True),
+        ("127.0.0.1", "localhost", True),
+        ("192.0.2.1", "192.0.2.1", True),
+        ("192.0.2.1", "127.0.0.1", False),
+        ("127.0.0.1", "192.0.2.1", False),
+    ],
+)
+def test_itself_is_what_is_reached_at_the_address_that_it_listens_on(listening, to, itself):
+    assert (to in reached_as(listening)) is itself
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--endpoint", "4318"], "--endpoint: '4318' is not HOST:PORT"),
@@ -211,6 +294,11 @@ def test_forwarding_to_itself_is_refused(tmp_path, free_port):
             ["--jaeger", "http://localhost:16686"],
             "--jaeger: 16686 is the port of Jaeger's page; give that of its OTLP, 4318 by default",
         ),
+        (
+            ["--jaeger", "localhost:16686"],
+            "--jaeger: 16686 is the port of Jaeger's page; give that of its OTLP, 4318 by default",
+        ),
+        (["--forward", "http://a:99999"], "--forward: 'http://a:99999' is not a URL such as http://127.0.0.1:4318"),
         (["--config", "none.yaml"], "cannot read none.yaml: No such file or directory"),
         (
             ["--endpoint", "127.0.0.1:0", "--output", "."],

@@ -353,6 +353,8 @@ def test_an_exporter_is_told_what_is_wrong(lines, message):
         ("attributes: {include: {match_type: regexp, libraries: [{name: '('}]}, actions: [{key: a, action: delete}]}", "6: processors.attributes.include.libraries '(' is not a regular expression (RE2): missing ): ("),
         ("resource: {attributes: []}", "6: processors.resource.attributes must not be empty"),
         ("redaction:\n  blocked_values:\n    - a\n    - '('", "9: processors.redaction.blocked_values: '(' is not a regular expression (RE2): missing ): ("),
+        ("llmtrace_redaction: {secrets: false}", "6: processors.llmtrace_redaction redacts nothing: needs secrets, personal or patterns"),
+        ("llmtrace_redaction: {patterns: ['${env:UNSET}']}", "6: processors.llmtrace_redaction.patterns has an empty pattern, which matches everywhere"),
         ("redaction: {hash_function: hmac-sha256}", "6: only the official collector knows processors.redaction.hash_function: hmac-sha256; run: otelcol-contrib --config c.yaml"),
         ("probabilistic_sampler: {sampling_percentage: -1}", "6: processors.probabilistic_sampler.sampling_percentage cannot be -1.0"),
         ("transform: {}", "6: only the official collector has processors.transform; run: otelcol-contrib --config c.yaml"),
@@ -381,6 +383,7 @@ def test_a_processor_is_refused_where_it_cannot_be(lines, signal, message):
         ("health_check: {response_body: {healthy: ok}}", "1: only the official collector reads extensions.health_check.response_body; run: otelcol-contrib --config c.yaml"),
         ("file_storage: {directory: ./none}", "1: extensions.file_storage.directory './none' does not exist; set create_directory: true to make it"),
         ("file_storage: {directory: c.yaml}", "1: extensions.file_storage.directory 'c.yaml' is not a directory"),
+        ("bearertokenauth: {scheme: '', tokens: [a, '${env:UNSET}']}", "1: extensions.bearertokenauth.tokens has an empty token, which would let everybody in"),
         ("bearertokenauth: {token: a, tokens: [b]}", "1: extensions.bearertokenauth.tokens and token exclude each other"),
         ("basicauth: {}", "1: only the official collector has extensions.basicauth; run: otelcol-contrib --config c.yaml"),
     ],
@@ -427,6 +430,9 @@ def test_what_is_no_configuration_at_all_is_one_line(content, message):
     [
         (MINIMAL.replace("    append: true\n", ""), ["c.yaml:7: exporters.file is emptied at every start; set append: true, or rotation, to keep what it holds"]),
         (with_processor("batch: {timeout: 1s}"), ["c.yaml:6: processors.batch does nothing here, and newer official collectors refuse it; use sending_queue.batch of the exporters", "c.yaml: read by the official collector only: processors.batch.timeout"]),
+        (with_processor("redaction: {allow_all_keys: true}"), ["c.yaml:6: processors.redaction redacts nothing: list blocked_values or blocked_key_patterns, or leave allow_all_keys out"]),
+        (with_processor("redaction: {allow_all_keys: true, blocked_key_patterns: ['']}"), ["c.yaml:6: processors.redaction has an empty pattern in blocked_key_patterns, which matches everywhere"]),
+        (with_processor("redaction: {allow_all_keys: true, blocked_values: 'A{2,3}'}"), ["c.yaml:6: processors.redaction.blocked_values is one text, so each of its commas ends a pattern; write a list"]),
         (with_processor("redaction:"), ["c.yaml:6: processors.redaction removes every attribute: set allow_all_keys: true, or list allowed_keys"]),
         (with_processor("probabilistic_sampler:"), ["c.yaml:6: processors.probabilistic_sampler keeps nothing: sampling_percentage is 0"]),
         (MINIMAL.replace("service:", "service:\n  telemetry: {logs: {level: debug}}"), ["c.yaml: read by the official collector only: service.telemetry.logs"]),
@@ -474,7 +480,36 @@ service:
         "bearertokenauth: a file of tokens",
         "metrics: http://localhost:8888/metrics",
         "note: c.yaml:13: exporters.file is emptied at every start; set append: true, or rotation, to keep what it holds",
+        "note: c.yaml:10: receivers.otlp/unused does nothing: no pipeline names it",
     ]
+
+
+def test_a_password_in_a_url_is_not_shown():
+    config = load_text(with_exporter("otlp_http: {endpoint: 'https://ann:tulip@example.com:4318/x'}"))
+    assert explain(config)[1] == "traces: otlp → otlp_http (https://***@example.com:4318/x)"
+    wrong = refusal(with_exporter("otlp_http: {endpoint: 'https://ann:tulip@example.com:99999'}"))
+    assert (
+        wrong
+        == "c.yaml:6: exporters.otlp_http.endpoint: 'https://***@example.com:99999' is not a URL such as http://127.0.0.1:4318"
+    )
+    assert "tulip" not in refusal(with_exporter("otlp_grpc: {endpoint: 'https://ann:tulip@example.com:4317'}"))
+
+
+@pytest.mark.parametrize(
+    ("section", "of"),
+    [("processors: {redaction: {allow_all_keys: true, blocked_values: [a]}}", "no pipeline names it"),
+     ("extensions: {health_check: {}}", "service.extensions does not name it")],
+)  # fmt: skip
+def test_a_component_that_is_only_written_down_is_told(section, of):
+    name = section.replace(": {", ".", 1).split(":")[0]
+    assert load_text(f"{section}\n{MINIMAL}").notes == (f"c.yaml:1: {name} does nothing: {of}",)
+
+
+def test_llmtrace_redaction_of_metrics_is_refused():
+    assert (
+        refusal(with_processor("llmtrace_redaction:", "metrics"))
+        == "c.yaml:6: processors.llmtrace_redaction finds nothing in metrics; leave it out of their pipelines"
+    )
 
 
 def test_metrics_that_are_off_are_not_explained():

@@ -89,6 +89,14 @@ def test_without_append_the_file_is_emptied_first(path):
     assert names_in(path) == ["after"]
 
 
+def test_a_file_that_another_is_writing_is_not_emptied(exporter, path):
+    write(exporter, batch_of("before"))
+    second = exporter_of(path, append=False)
+    write(second, batch_of("after"))
+    close(second)
+    assert names_in(path) == ["before", "after"]
+
+
 def test_a_torn_end_is_cut_off_at_start_and_said(path, said):
     whole, torn = batch_of("whole").line, batch_of("torn" * 100_000).line[:300_000]
     path.write_bytes(whole + torn)

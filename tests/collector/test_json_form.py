@@ -352,3 +352,20 @@ def test_any_spans_survive_being_read_back(spans):
     request.resource_spans.add().scope_spans.add().spans.extend(spans)
     line = Batch.from_protobuf(TRACES, request.SerializeToString()).line
     assert Batch.from_json(TRACES, line).line == line
+
+
+@pytest.mark.parametrize(
+    ("field", "message"),
+    [
+        ('"kind":"CLIENT"', "kind: 'CLIENT' is none of SPAN_KIND_UNSPECIFIED, "),
+        ('"attributes":[{"value":{"doubleValue":1%s}}]' % ("0" * 400), "attributes.value.doubleValue: "),
+        ('"attributes":[{"value":{"doubleValue":"1_0"}}]', "attributes.value.doubleValue: '1_0' is not a number"),
+        ('"events":[null]', "events: must be an object, not null"),
+    ],
+    ids=["unknown name", "beyond doubles", "digits of Python's", "null"],
+)
+def test_what_no_field_can_hold_is_bad_data(field, message):
+    with pytest.raises(MalformedError) as refused:
+        Batch.from_json(TRACES, f'{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{{{field}}}]}}]}}]}}'.encode())
+    start = f"the body is not an ExportTraceServiceRequest: resourceSpans.scopeSpans.spans.{message}"
+    assert str(refused.value)[: len(start)] == start

@@ -194,6 +194,17 @@ def test_a_full_disk_asks_to_send_again_and_heals(collect, tmp_path, small_disk)
     assert clients.ids <= set(ids_in(moved, small_disk / "traces.jsonl"))
 
 
+def test_what_a_full_file_refuses_does_not_go_on_to_a_queue_on_disk(collect, tmp_path):
+    destination = collect("--output", "arrived.jsonl")
+    port = destination.url.rpartition(":")[2]
+    exporters = "  file: {path: /dev/full}\n" + forwarding(port, "storage: file_storage")
+    collector = collect("--config", config(tmp_path / "full.yaml", exporters, "otlp_http, file", SPOOL))
+    answer = httpx.post(f"{collector.url}/v1/traces", content=numbered(1), headers=PROTOBUF, timeout=30)
+    collector.stop()
+    destination.stop()
+    assert (answer.status_code, (tmp_path / "arrived.jsonl").exists()) == (503, False)
+
+
 def test_prompts_of_a_megabyte_arrive(collect, tmp_path):
     collector = collect()
     with Clients(collector.url, clients=2, size=1_000_000) as clients:

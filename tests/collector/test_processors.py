@@ -59,8 +59,8 @@ def test_a_batch_that_changes_is_another_in_all_its_forms(name, asked):
 @pytest.mark.parametrize("name", [*SETTINGS, "probabilistic_sampler"])
 @pytest.mark.parametrize("signal", [TRACES, METRICS, LOGS], ids=lambda signal: signal.name)
 def test_an_empty_request_stays_empty(name, signal):
-    if (name, signal) == ("probabilistic_sampler", METRICS):
-        pytest.skip("metrics are not sampled")
+    if name in ("probabilistic_sampler", "llmtrace_redaction") and signal is METRICS:
+        pytest.skip("metrics are not sampled, and hold no messages")
     processor = made(name, {**SETTINGS, **CHANGED}[name], signal.name)
     assert processor.process(Batch(signal, signal.request())).items == 0
 

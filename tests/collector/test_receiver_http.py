@@ -19,6 +19,7 @@ from receiver_helpers import LIMIT, Receivers, Sink, exchange, serving
 
 from llmtrace_collector.config.values import Address
 from llmtrace_collector.errors import ConfigError, UnavailableError
+from llmtrace_collector.otlp import limits
 from llmtrace_collector.receivers import http
 from llmtrace_collector.receivers import serving as web
 
@@ -185,6 +186,43 @@ def test_one_byte_over_the_limit_is_answered_413(receiver, receivers):
     assert call(receiver, body=sized(LIMIT + 1)) == TOO_LARGE
     assert call(receiver, headers=GZIPPED, body=gzip.compress(sized(LIMIT + 1))) == TOO_LARGE
     assert receivers.sink.messages == []
+
+
+def length_delimited(tag, content):
+    size, shown = len(content), b""
+    while size > 127:
+        size, shown = size >> 7, shown + bytes([size & 127 | 128])
+    return bytes([tag]) + shown + bytes([size]) + content
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"\x0a\x00" * (limits.MOST + 1),
+        length_delimited(0x0A, b"\x12\x00" * limits.MOST),
+        length_delimited(0x0A, length_delimited(0x12, b"\x12\x00" * limits.MOST)),
+        b"\x0b" + b"\x0a\x00" * (limits.MOST + 1) + b"\x0c",
+    ],
+    ids=["resources", "scopes", "spans", "in a group"],
+)
+def test_millions_of_empty_messages_are_refused_before_they_are_made(receivers, body):
+    receiver = receivers.http(max_request_body_size=8 * LIMIT)
+    message = "the request is made of more than 500000 messages; send fewer at a time"
+    assert call(receiver, body=body) == refusal(413, status(8, message))
+    assert receivers.sink.messages == []
+
+
+def test_millions_of_empty_objects_are_refused_before_they_are_made(receivers):
+    receiver = receivers.http(max_request_body_size=64 * LIMIT)
+    answer = call(receiver, headers=JSON, body=b'{"resourceSpans":[' + b"{}," * limits.MOST_OBJECTS + b"{}]}")
+    assert (answer.status, receivers.sink.messages) == (413, [])
+
+
+def test_many_spans_that_hold_something_are_taken(receivers):
+    receiver = receivers.http(max_request_body_size=64 * LIMIT)
+    body = request_of(*["a name of some length, as spans have"] * 50_000).SerializeToString()
+    assert len(body) > 2 * limits.MOST
+    assert call(receiver, body=body) == TAKEN
 
 
 def test_a_declared_length_over_the_limit_is_refused_before_the_body_is_read(receiver):
@@ -364,3 +402,31 @@ def test_the_python_sdk_sends_here(receivers):
     asyncio.run(receive())
     (message,) = receivers.sink.messages
     assert message.resource_spans[0].scope_spans[0].spans[0].name == "chat"
+
+
+def test_a_client_that_leaves_takes_its_request_along(receivers):
+    """It sends it again: what is still done for the first one would be doubled."""
+    began, ended = asyncio.Event(), asyncio.Event()
+
+    class Waiting:
+        wants_lines = False
+
+        async def accept(self, batch):
+            began.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                ended.set()
+
+    receivers.intakes = dict.fromkeys(receivers.intakes, Waiting())
+
+    async def run():
+        async with serving(receivers.http()) as server:
+            _, writer = await asyncio.open_connection(*server.url.removeprefix("http://").split(":"))
+            head = f"POST /v1/traces HTTP/1.1\r\nHost: a\r\nContent-Type: {PROTOBUF['content-type']}\r\n"
+            writer.write(f"{head}Content-Length: {len(ONE)}\r\n\r\n".encode() + ONE)
+            await asyncio.wait_for(began.wait(), 20)
+            writer.close()
+            await asyncio.wait_for(ended.wait(), 20)
+
+    asyncio.run(run())

@@ -212,6 +212,21 @@ def test_a_full_queue_drops_what_is_kept_elsewhere_and_says_so_once():
     assert counts.total("llmtrace_exporter_dropped_spans", **label) == 7
 
 
+def test_what_is_larger_than_the_queue_is_dropped_where_it_is_kept_elsewhere_and_said_once():
+    said = []
+    exporter = sender(Transport(), said=said, sizer="items", queue_size=2)
+
+    async def body():
+        for count in (3, 1, 4):
+            await exporter.export(batch_of(count), kept=True)
+
+    run(exporter, body)
+    assert said == [
+        "http://there is not sent what is larger than the sending queue; such spans are dropped",
+    ]
+    assert (exporter.delivered, exporter.dropped) == (1, 7)
+
+
 def test_a_full_queue_refuses_a_client():
     blocker = asyncio.Event()
     transport = Transport(always=blocker)

@@ -70,6 +70,16 @@ def test_a_file_is_named_after_its_component(tmp_path):
     assert asyncio.run(run()) == tmp_path / "otlp_http%2Fjaeger-traces.db"
 
 
+def test_its_files_are_private_to_their_owner(tmp_path):
+    async def run():
+        spool = opened(tmp_path)
+        await spool.put(b"a", 1)
+        await spool.close()
+
+    asyncio.run(run())
+    assert [path.stat().st_mode & 0o777 for path in tmp_path.iterdir()] == [0o600, 0o600]
+
+
 def test_reading_takes_some_megabytes_at_a_time(tmp_path, monkeypatch):
     monkeypatch.setattr(spools, "AT_ONCE", 5)
 

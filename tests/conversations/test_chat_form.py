@@ -151,7 +151,9 @@ def test_content_that_is_nested_too_deep_is_withheld():
     for _ in range(100_000):
         deep = [deep]
     part = {"type": "tool_call_response", "id": "c", "response": deep}
-    assert clean_messages([{"role": "tool", "parts": [part]}]) == [{"role": "user", "content": WITHHELD}]
+    assert clean_messages([{"role": "tool", "parts": [part]}]) == [
+        {"role": "tool", "tool_call_id": "c", "content": WITHHELD}
+    ]
 
 
 def test_a_record_is_one_line_whatever_is_in_it():

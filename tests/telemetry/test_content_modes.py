@@ -372,6 +372,8 @@ TELLING = "sk-" + "4f9Kq2ZxW7bNcV1mLpR8tYhGdJsAeU3i of ann@example.com"
 @pytest.mark.parametrize(
     ("asked", "left"),
     [
+        ("", "[redacted] of ann@example.com"),
+        ("none", TELLING),
         ("secrets", "[redacted] of ann@example.com"),
         ("personal", TELLING.replace("ann@example.com", "[email]")),
         ("secrets,personal", "[redacted] of [email]"),
@@ -413,7 +415,7 @@ def test_an_unknown_word_withholds_content_and_the_known_ones_are_said(
     capture("SPAN_ONLY")
     call()
     assert SECRET not in printed.text
-    reason = f"'{wrong}' is none of secrets, personal and module:function"
+    reason = f"'{wrong}' is none of secrets, personal, module:function, and none alone"
     assert warnings(caplog) == [f"llmtrace: LLMTRACE_REDACT={asked} cannot be loaded ({reason}): content is withheld"]
 
 
@@ -429,9 +431,7 @@ def test_when_one_of_several_fails_content_is_withheld(
     call()
     assert SECRET not in printed.text
     (line,) = warnings(caplog)
-    assert (
-        line == "llmtrace: the redaction function secrets,json:loads failed with JSONDecodeError: content is withheld"
-    )
+    assert line == "llmtrace: the redaction function json:loads failed with JSONDecodeError: content is withheld"
 
 
 def test_the_structure_of_messages_stays_and_all_else_is_redacted(
@@ -465,6 +465,14 @@ def test_the_structure_of_messages_stays_and_all_else_is_redacted(
     }
     for name, value in found.items():
         validate(name, value)
+
+
+def test_a_key_tells_of_a_secret_that_its_value_does_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LLMTRACE_REDACT", "secrets")
+    content.refresh()
+    part = {"type": "tool_call", "arguments": {"password": "correct horse", "user": "correct horse"}}
+    kept = {"type": "tool_call", "arguments": {"password": "[redacted]", "user": "correct horse"}}
+    assert content.redacted_messages([part]) == [kept]
 
 
 @pytest.mark.parametrize("key", ["type", "role"])

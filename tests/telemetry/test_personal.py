@@ -29,6 +29,8 @@ PERSONAL = {
     '"phone": "030-1234567"': '"phone": "[phone]"',
     '{\\"mobile\\": \\"0151 1234567\\"}': '{\\"mobile\\": \\"[phone]\\"}',
     "Tel. 5551234": "Tel. [phone]",
+    "jürgen@exämple.com": "[email]",
+    "联系ann@example.com谢谢": "联系[email]谢谢",
     "4111111111111111": "[card]",
     "4111 1111 1111 1111": "[card]",
     "5500-0000-0000-0004": "[card]",

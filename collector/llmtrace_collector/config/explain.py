@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from llmtrace_collector.config import settings
+from llmtrace_collector.config.values import without_password
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,7 +50,7 @@ def _destination(name: str, exporter: Settings) -> str:
         case settings.OTLPGRPCExporter():
             return f"{name} ({exporter.endpoint})"
         case settings.OTLPHTTPExporter():
-            return f"{name} ({exporter.endpoint or exporter.traces_endpoint})"
+            return f"{name} ({without_password(exporter.endpoint or exporter.traces_endpoint)})"
     return name
 
 

@@ -21,6 +21,7 @@ from llmtrace_collector.config.values import component_id
 from llmtrace_collector.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 KINDS: dict[str, dict[str, Any]] = {
@@ -41,8 +42,9 @@ def load(*paths: Path) -> Config:
     expansion = Expansion()
     root = expansion.expand(reduce(merge, map(read_file, paths)))
     reader = Reader(f"otelcol-contrib {' '.join(f'--config {path}' for path in paths)}")
-    config = _Loader(reader, root, str(paths[-1])).load()
-    return replace(config, notes=(*expansion.notes, *reader.notes, *_ignored(reader, paths)))
+    loader = _Loader(reader, root, str(paths[-1]))
+    config = loader.load()
+    return replace(config, notes=(*expansion.notes, *reader.notes, *loader.unused(config), *_ignored(reader, paths)))
 
 
 def _ignored(reader: Reader, paths: tuple[Path, ...]) -> list[str]:
@@ -82,6 +84,16 @@ class _Loader:
             processors=components["processors"],
             extensions=components["extensions"],
         )
+
+    def unused(self, config: Config) -> Iterator[str]:
+        """Notes on components that nothing names: a redaction that is only written down redacts nothing."""
+        service = config.service
+        named = {role: {name for each in service.pipelines.values() for name in getattr(each, role)} for role in ROLES}
+        named["extensions"] = set(service.extensions)
+        for (section, name), place in self.places.items():
+            if name not in named[section]:
+                where = "service.extensions does not name it" if section == "extensions" else "no pipeline names it"
+                yield f"{place}: {section}.{name} does nothing: {where}"
 
     def _components(self, section: str) -> dict[str, Any]:
         """The components of a section by their id, which is `type` or `type/name`."""

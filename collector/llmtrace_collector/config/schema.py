@@ -156,6 +156,10 @@ class Reader:
         if node.value is None:
             return ()
         if type(node.value) is str and kind in (str, values.Pattern):
+            if kind is values.Pattern and "," in node.value:
+                self.notes.append(
+                    f"{node.place}: {where} is one text, so each of its commas ends a pattern; write a list"
+                )
             return tuple(self.read(kind, Node(part, node.place), where) for part in node.value.split(","))
         if not isinstance(node.value, list):
             self.fail(node.place, f"{where} must be a list")

@@ -143,6 +143,15 @@ class HTTPServer(Settings):
                          "read_timeout", "read_header_timeout", "write_timeout", "dialer"})  # fmt: skip
     ELSEWHERE = OTHER_TRANSPORTS | {"cors", "response_headers", "middlewares"}
 
+    def check(self, given: Collection[str]) -> Iterator[str]:
+        """A path for each signal: on one that two have, the items of one would be read as the other's."""
+        if self.max_request_body_size < 0:
+            raise MistakeError("max_request_body_size", "must not be negative")
+        if len({self.traces_url_path, self.metrics_url_path, self.logs_url_path}) < len(SIGNALS):
+            key = next(key for key in ("logs_url_path", "metrics_url_path", "traces_url_path") if key in given)
+            raise MistakeError(key, "is the path of another signal too")
+        yield from ()
+
 
 @dataclass(frozen=True)
 class GRPCServer(Settings):
@@ -159,6 +168,12 @@ class GRPCServer(Settings):
     DEFAULT_AT_ZERO = frozenset({"max_recv_msg_size_mib"})
     IGNORED = frozenset({"include_metadata", "read_buffer_size", "write_buffer_size", "keepalive", "dialer"})
     ELSEWHERE = OTHER_TRANSPORTS | {"middlewares"}
+
+    def check(self, given: Collection[str]) -> Iterator[str]:
+        """A size that gRPC can count, which it does in 32 bits."""
+        if not 0 <= self.max_recv_msg_size_mib < 2048:
+            raise MistakeError("max_recv_msg_size_mib", "must be between 0 and 2047")
+        yield from ()
 
 
 @dataclass(frozen=True)
@@ -410,6 +425,11 @@ class Redaction(Settings):
         """Nothing is wrong, but something is easily forgotten."""
         if not self.allow_all_keys and not self.allowed_keys:
             yield "removes every attribute: set allow_all_keys: true, or list allowed_keys"
+        if self.allow_all_keys and not self.blocked_values and not self.blocked_key_patterns:
+            yield "redacts nothing: list blocked_values or blocked_key_patterns, or leave allow_all_keys out"
+        for key in ("blocked_values", "blocked_key_patterns"):
+            if "" in getattr(self, key):
+                yield f"has an empty pattern in {key}, which matches everywhere"
         if self.summary not in ("", "debug", "info", "silent"):
             yield f"has a summary of {self.summary!r}, which is none of debug, info and silent: no summary is written"
 
@@ -465,6 +485,19 @@ class LLMRedaction(Settings):
     personal: bool = False
     patterns: tuple[Pattern, ...] = ()
     replacement: str = "[redacted]"
+
+    def check(self, given: Collection[str]) -> Iterator[str]:
+        """Something to redact."""
+        if not self.secrets and not self.personal and not self.patterns:
+            raise MistakeError("", "redacts nothing: needs secrets, personal or patterns")
+        if "" in self.patterns:
+            raise MistakeError("patterns", "has an empty pattern, which matches everywhere")
+        yield from ()
+
+    def check_signal(self, signal: str) -> None:
+        """Metrics hold no messages, and whoever wants them redacted must not believe that they are."""
+        if signal == "metrics":
+            raise MistakeError("", "finds nothing in metrics; leave it out of their pipelines")
 
 
 # Exporters
@@ -745,6 +778,8 @@ class BearerToken(Settings):
             raise MistakeError("", "needs 'token', 'tokens' or 'filename'")
         if self.token and self.tokens:
             raise MistakeError("tokens", "and token exclude each other")
+        if not all(token.strip() for token in self.tokens):
+            raise MistakeError("tokens", "has an empty token, which would let everybody in")
         yield from ()
 
 

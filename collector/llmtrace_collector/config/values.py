@@ -69,13 +69,21 @@ def base_url(text: str) -> BaseURL:
     except ValueError:
         good = False
     if not good or re.search(r"[\s\x00-\x1f]", text):
-        raise ValueError(f"{text!r} is not a URL such as http://127.0.0.1:4318")
+        raise ValueError(f"{without_password(text)!r} is not a URL such as http://127.0.0.1:4318")
     return BaseURL(text)
+
+
+def without_password(text: str) -> str:
+    """A URL as it may be shown: `***` stands for user and password."""
+    return re.sub(r"(?<=//)[^/?#]*@", "***@", text)
 
 
 def target(text: str) -> Target:
     """A gRPC destination: `HOST:PORT`, or a URL with http (no TLS), https or dns. Raises ValueError."""
-    Address.parse(re.sub(r"^(https?://|dns:///?)", "", text))
+    bare = re.sub(r"^(https?://|dns:///?)", "", text)
+    if "@" in bare:
+        raise ValueError("gRPC takes no user and password in its address; use headers, or auth")
+    Address.parse(bare)
     return Target(text)
 
 

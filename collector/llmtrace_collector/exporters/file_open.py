@@ -24,7 +24,8 @@ FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
 
 
 class OpenFile:
-    """A file readable by its owner only. With `empty` what it held is thrown away. Raises OSError.
+    """A file readable by its owner only. With `empty` what it held is thrown away, unless another collector or exporter
+    has it open: that one has acknowledged what is there. Raises OSError.
 
     `cut` is how many bytes of a torn record were cut off, `fresh` whether the file held nothing. Only regular files
     are locked, mended and rotated; a pipe or a device is just written.
@@ -93,7 +94,7 @@ class OpenFile:
         if not self.regular:
             return
         alone = self._lock()
-        if empty:
+        if empty and alone:
             os.ftruncate(self.descriptor, 0)
         elif alone:
             self._cut_torn_end()

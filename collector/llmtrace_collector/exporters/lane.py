@@ -74,6 +74,11 @@ class Lane:
                 self._full.begins(f"{error} ({self._destination.url}); {self._signal.items} are {_fate(kept=kept)}")
             if not kept:
                 raise
+            if isinstance(error, RejectedError):
+                self._destination.tell_once(
+                    "too large",
+                    f"is not sent what is larger than the sending queue; such {self._signal.items} are dropped",
+                )
             self._destination.drop(self._signal, batch.items)
             return
         if self.queue.room.used <= self.queue.room.capacity / 2:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from llmtrace_collector.config.settings import FileStorage
 
+PRIVATE = 0o600
 PAGE = 32 * 1024  # bytes; small pages make long chains of a large request
 CACHE = 2 * 1024  # KiB
 JOURNAL = 4 * 1024 * 1024  # bytes that the journal keeps between commits
@@ -236,6 +237,8 @@ class Spool:
 
     def _open(self) -> sqlite3.Connection:
         """Exclusive locking keeps a second collector out, for as long as this one runs."""
+        with suppress(OSError):  # SQLite says so itself
+            self.path.touch(PRIVATE)
         file = sqlite3.connect(self.path, timeout=0, isolation_level=None, check_same_thread=False)
         try:
             for pragma in (
@@ -263,7 +266,9 @@ class Spool:
 
     def _reserve(self) -> None:
         """Makes the journal longer; what is behind its end is nothing to SQLite."""
-        with self.path.with_name(self.path.name + "-journal").open("ab") as journal:
+        path = self.path.with_name(self.path.name + "-journal")
+        path.touch(PRIVATE)
+        with path.open("ab") as journal:
             journal.write(bytes(max(0, RESERVE - journal.tell())))
 
     def _opened(self) -> sqlite3.Connection:

@@ -38,7 +38,10 @@ def _traces(message: Any) -> None:
             spans = list(scope.spans)
             _lengths(spans)
             _expect(SPAN_ID_LENGTHS, map(parent_span_id, spans))
-            _lengths(list(chain.from_iterable(map(links, spans))))
+            _expect(
+                TRACE_ID_LENGTHS, map(trace_id, chain.from_iterable(map(links, spans)))
+            )  # of few spans, or of many:
+            _expect(SPAN_ID_LENGTHS, map(span_id, chain.from_iterable(map(links, spans))))  # a list could be any size
 
 
 def _logs(message: Any) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 INTEGER = re.compile(r"-?[0-9]+")
+DECIMAL = re.compile(r"[-+.0-9eE]+|-?Infinity|NaN")
 ID_BYTES = {"trace_id": 16, "span_id": 8, "parent_span_id": 8}
 
 INTEGERS = {
@@ -168,7 +169,7 @@ def _read_field(field: Field, value: object, message: Any) -> None:
             read(value, member)
         else:
             setattr(message, field.name, value if field.read is None else field.read(value))
-    except (TypeError, ValueError, KeyError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         separator = "." if isinstance(error, _FieldError) else ": "
         raise _FieldError(f"{field.key}{separator}{error}") from None
 
@@ -188,7 +189,8 @@ class _FieldError(ValueError):
 
 
 def _kind(value: object) -> str:
-    return {dict: "an object", list: "an array", str: "a string", bool: "a boolean"}.get(type(value), "a number")
+    kinds = {dict: "an object", list: "an array", str: "a string", bool: "a boolean", type(None): "null"}
+    return kinds.get(type(value), "a number")
 
 
 def _from_integer(value: Any) -> int:
@@ -202,6 +204,8 @@ def _from_integer(value: Any) -> int:
 def _from_number(value: Any) -> float:
     if isinstance(value, bool):
         raise TypeError("must be a number, not a boolean")
+    if isinstance(value, str) and not DECIMAL.fullmatch(value):  # underscores, other digits: Python's own ideas
+        raise ValueError(f"{value!r} is not a number")
     return float(value)  # reads "NaN", "Infinity" and "-Infinity" too
 
 
@@ -230,6 +234,8 @@ def _enum_reader(enum: Any) -> Callable[[Any], int]:
 
     def read(value: Any) -> int:
         if isinstance(value, str):
+            if value not in names:
+                raise ValueError(f"{value!r} is none of {', '.join(names)}")
             return names[value]
         return _from_integer(value)
 

@@ -2,9 +2,10 @@
 
 The official redaction replaces the value of an attribute that matches, JSON or not. This one reads the JSON that
 messages are, and the JSON that is a text within it (a tool's arguments), and changes nothing but the texts that are
-content: what comes out is JSON of the same shape, every number as it was written. Models, token counts, ids, roles and
-names are never touched; neither are files in base64, whose text is none. Error messages of spans are content too.
-A span that was changed says in `llmtrace.redaction.count` how many replacements were made.
+content, the keys of objects in it included: what comes out is JSON of the same shape, every number as it was written.
+Models, token counts, ids, roles and names are never touched; neither are files in base64, whose text is none. Error
+messages of spans are content too. A span that was changed says in `llmtrace.redaction.count` how many replacements
+were made.
 """
 
 from __future__ import annotations
@@ -44,8 +45,8 @@ REMEMBERED = 1024
 LONGEST_REMEMBERED = 8192
 """Each turn of a conversation sends all earlier ones again: what became of a text up to this long is remembered."""
 
-_STRING = re.compile(r'"(?:[^"\\]|\\.)*+"(?P<key>\s*+:)?+')
-_FILE = re.compile(r"data:[^,\s]{0,100};base64,|[A-Za-z0-9+/_\-]{512,}={0,2}\Z")
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*+"')
+_FILE = re.compile(r"(?:data:[^,\s]{0,100};base64,[A-Za-z0-9+/_\-]*+|[A-Za-z0-9+/_\-]{512,}+)={0,2}\Z")
 
 
 class LLMRedactionProcessor:
@@ -109,9 +110,16 @@ class LLMRedactionProcessor:
             case "kvlist_value":
                 pairs = value.kvlist_value.values
                 part = {pair.key: pair.value.string_value for pair in pairs if pair.key == "type"}
-                return sum(self._value(pair.value, pair.key, within(kind, pair.key, part)) for pair in pairs)
+                count = sum(self._value(pair.value, pair.key, within(kind, pair.key, part)) for pair in pairs)
+                return count + sum(self._key(pair) for pair in pairs if kind == "content")
             case _:
                 return 0
+
+    def _key(self, pair: Any) -> int:
+        after, count = self._texts.redacted(pair.key)
+        if count:
+            pair.key = after
+        return count
 
 
 @lru_cache(4096)
@@ -181,13 +189,13 @@ class Texts:
         if not count:
             return text, 0
         written = (json.dumps(new, ensure_ascii=text.isascii()) if changed else None for new, changed in after)
-        redacted = _STRING.sub(lambda match: match[0] if match["key"] else next(written) or match[0], text)
+        redacted = _STRING.sub(lambda match: next(written) or match[0], text)
         redacted.encode()  # half a surrogate pair has no place in protobuf
         return redacted, count
 
 
 def strings(value: Any, key: str, kind: Kind) -> Iterator[tuple[str, str, Kind]]:
-    """The texts of a JSON value in their order, with the key that each stands under, and what it is.
+    """The texts of a JSON value and its keys, in their order, with the key that each stands under, and what it is.
 
     An object is a tuple of pairs: a key that stands twice hides nothing.
     """
@@ -199,6 +207,7 @@ def strings(value: Any, key: str, kind: Kind) -> Iterator[tuple[str, str, Kind]]
     elif isinstance(value, tuple):
         part = {name: item for name, item in value if name == "type"}
         for name, item in value:
+            yield name, "", "content" if kind == "content" else "none"
             yield from strings(item, name, within(kind, name, part))
 
 

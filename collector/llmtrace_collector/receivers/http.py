@@ -105,7 +105,8 @@ class HTTPReceiver:
             await self._web.stop(grace_seconds)
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
-        """Answers one request."""
+        """Answers one request. A client that leaves meanwhile takes its request along: see `Connection`."""
+        scope["task"] = asyncio.current_task()
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
         try:

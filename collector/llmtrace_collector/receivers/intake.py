@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Protocol
 
 from llmtrace_collector.errors import MalformedError, RequestError
+from llmtrace_collector.otlp import limits
 from llmtrace_collector.otlp.batch import Batch
 
 if TYPE_CHECKING:
@@ -49,11 +50,14 @@ class Intake:
 
     async def accept_protobuf(self, body: bytes) -> None:
         """Returns when what the body holds is safe. Raises RequestError."""
+        limits.expect_few(self.signal, body)
         await self._accept(Batch.from_protobuf(self.signal, body, as_line=self._consumer.wants_lines))
 
     async def accept_json(self, body: bytes) -> None:
         """Returns when what the body holds is safe. Raises RequestError."""
+        limits.expect_few_objects(body)
         protobuf = Batch.from_json(self.signal, body).protobuf
+        limits.expect_few(self.signal, protobuf)
         try:
             batch = Batch.from_protobuf(self.signal, protobuf)
         except MalformedError as error:  # values of JSON may be nested deeper than a reader of protobuf goes

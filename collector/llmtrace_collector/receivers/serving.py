@@ -41,6 +41,9 @@ class Connection(HttpToolsProtocol):
         """The client went."""
         self._deadline.cancel()
         super().connection_lost(exc)
+        unanswered = self.cycle is not None and not self.cycle.response_complete
+        if unanswered and isinstance(task := self.scope.get("task"), asyncio.Task):
+            task.cancel()  # nobody waits for what it does, and the client sends it again
 
     def data_received(self, data: bytes) -> None:
         """Parses, then looks whether this was too much besides bodies."""

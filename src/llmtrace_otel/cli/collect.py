@@ -111,32 +111,44 @@ def _destination(flag: str, text: str) -> Settings:
     from llmtrace_collector.config.values import Duration, base_url, target
 
     retry = settings.Retry(initial_interval=Duration(1.0), max_elapsed_time=Duration(0.0))
-    if urlsplit(text).port == JAEGER_UI_PORT:
-        raise UsageError(
-            f"{flag}: {JAEGER_UI_PORT} is the port of Jaeger's page; give that of its OTLP, 4318 by default"
-        )
     if "://" in text:
         url = _parsed(flag, text, base_url)
+        _refuse_page(flag, urlsplit(url).port)
         return settings.OTLPHTTPExporter(endpoint=url, compression="none", retry_on_failure=retry)
-    return settings.OTLPGRPCExporter(
-        endpoint=_parsed(flag, text, target),
-        compression="none",
-        tls=settings.TLSClient(insecure=True),
-        retry_on_failure=retry,
-    )
+    to = _parsed(flag, text, target)
+    _refuse_page(flag, urlsplit(f"//{to}").port)
+    insecure = settings.TLSClient(insecure=True)
+    return settings.OTLPGRPCExporter(endpoint=to, compression="none", tls=insecure, retry_on_failure=retry)
+
+
+def _refuse_page(flag: str, port: int | None) -> None:
+    if port == JAEGER_UI_PORT:
+        raise UsageError(f"{flag}: {port} is the port of Jaeger's page; give that of its OTLP, 4318 by default")
 
 
 def _written_to(config: Config, output: Path) -> Config:
-    """The configuration with its files replaced: traces into `output`, other signals beside it."""
+    """The configuration with its files replaced: traces into `output`, other signals beside it.
+
+    A pipe or a device takes all signals. Of several pipelines of a signal those write it that wrote a file before, if
+    there are any: the others may have the same spans.
+    """
     from llmtrace_collector.config import settings
 
-    paths = {signal: output if signal == "traces" else output.parent / f"{signal}.jsonl" for signal in settings.SIGNALS}
+    alone = output.exists() and not output.is_file()
+    paths = {
+        signal: output if alone or signal == "traces" else output.parent / f"{signal}.jsonl"
+        for signal in settings.SIGNALS
+    }
     files = {name for name, kind in config.exporters.items() if isinstance(kind, settings.FileExporter)}
     added = {f"file/{signal}": settings.FileExporter(str(path), append=True) for signal, path in paths.items()}
 
+    pipelines = config.service.pipelines.items()
+    writing = {name.partition("/")[0] for name, pipeline in pipelines if files.intersection(pipeline.exporters)}
+
     def instead(signal: str, pipeline: PipelineSettings) -> PipelineSettings:
-        kept = (name for name in pipeline.exporters if name not in files)
-        return replace(pipeline, exporters=(*kept, f"file/{signal}"))
+        kept = tuple(name for name in pipeline.exporters if name not in files)
+        writes = signal not in writing or len(kept) < len(pipeline.exporters)
+        return replace(pipeline, exporters=(*kept, f"file/{signal}") if writes else kept)
 
     return _piped(replace(config, exporters={**config.exporters, **added}), instead)
 

@@ -1,10 +1,11 @@
 """Whether message content is recorded, and what happens to it before it leaves: redaction, then JSON.
 
 Content is off unless `OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT` says otherwise: `SPAN_ONLY`, `EVENT_ONLY` or
-`SPAN_AND_EVENT`, in any case; `true`, which older instrumentations used, means `SPAN_ONLY`. One redaction function, set
-by `set_redaction` or named by `LLMTRACE_REDACT`, sees every string of content, and every error message, before
-anything is exported: `secrets` and `personal` are ours, `module:function` is one's own, and several, separated by
-commas, follow one another. Where one fails, the content is left out rather than sent unredacted.
+`SPAN_AND_EVENT`, in any case; `true`, which older instrumentations used, means `SPAN_ONLY`. What looks like a secret is
+taken out of every string of content, and of every error message, before anything is exported. `set_redaction` or
+`LLMTRACE_REDACT` say otherwise: `secrets` and `personal` are ours, `module:function` is one's own, several, separated
+by commas, follow one another, and `none` leaves all as it is. Where one fails, the content is left out rather than sent
+unredacted.
 `LLMTRACE_CONTENT_MAX_BYTES` limits what is left, per attribute. With `LLMTRACE_CONTENT=delta` a span refers to the
 messages of earlier ones instead of repeating them: see `delta`.
 """
@@ -17,7 +18,7 @@ import logging
 import os
 from collections.abc import Callable, Mapping
 from enum import Enum
-from functools import cache
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import msgspec
@@ -35,10 +36,11 @@ REDACTION_VARIABLE = "LLMTRACE_REDACT"
 LIMIT_VARIABLE = "LLMTRACE_CONTENT_MAX_BYTES"
 EXTENT_VARIABLE = "LLMTRACE_CONTENT"
 BUILT_IN = {
-    "secrets": "llmtrace_otel.telemetry.secrets:scrubbed",
+    "secrets": "llmtrace_otel.telemetry.secrets:scrubbed_value",
     "personal": "llmtrace_otel.telemetry.personal:scrubbed",
 }
-"""Words of `LLMTRACE_REDACT`."""
+"""Words of `LLMTRACE_REDACT`, beside `none`."""
+DEFAULT = "secrets"
 WITHHELD = "[withheld: the redaction function failed]"
 
 
@@ -72,7 +74,7 @@ def refresh() -> None:
     mode.cache_clear()
     limit.cache_clear()
     as_delta.cache_clear()
-    _named_redaction.cache_clear()
+    _named_steps.cache_clear()
     _say_once.cache_clear()
 
 
@@ -114,47 +116,49 @@ def set_redaction(redaction: Redaction | None) -> None:
     """Sets the function through which every string of content goes before it is exported.
 
     Args:
-        redaction: Takes a string and returns what may be exported of it. `None` removes it. It wins over
-            `LLMTRACE_REDACT`. An exception that it raises withholds that content and is logged once.
+        redaction: Takes a string and returns what may be exported of it. `None` removes it. It stands in the place
+            of `LLMTRACE_REDACT`, `secrets` included. An exception that it raises withholds that content and is logged
+            once.
     """
     global _redaction
     _redaction = redaction
     _say_once.cache_clear()
 
 
+class _Step(NamedTuple):
+    """One redaction: what a failure of it is told by, and what it makes of a value."""
+
+    name: str
+    apply: Callable[[Any], Any]
+
+
+def _steps() -> tuple[_Step, ...]:
+    if _redaction is None:
+        return _named_steps()
+    name = getattr(_redaction, "__qualname__", None) or type(_redaction).__qualname__
+    return (_Step(str(name), partial(_walk, redaction=_redaction)),)
+
+
 @cache
-def _named_redaction() -> Redaction | None:
-    asked = os.environ.get(REDACTION_VARIABLE, "").strip()
-    if not asked:
-        return None
+def _named_steps() -> tuple[_Step, ...]:
+    asked = os.environ.get(REDACTION_VARIABLE, "").strip() or DEFAULT
+    if asked.lower() == "none":
+        return ()
     try:
-        found = [_loaded(name.strip()) for name in asked.split(",")]
+        return tuple(_loaded(name.strip()) for name in asked.split(","))
     except Exception as error:
         _log.warning("llmtrace: %s=%s cannot be loaded (%s): content is withheld", REDACTION_VARIABLE, asked, error)
-        return _withhold
-    return found[0] if len(found) == 1 else _in_order(asked, found)
+        return (_Step(asked, partial(_walk, redaction=_withhold)),)
 
 
-def _loaded(name: str) -> Redaction:
+def _loaded(name: str) -> _Step:
     module, colon, attribute = BUILT_IN.get(name.lower(), name).partition(":")
     if not colon:
-        raise ValueError(f"{name!r} is none of {', '.join(BUILT_IN)} and module:function")
-    found: Redaction = getattr(importlib.import_module(module), attribute)
-    return found
-
-
-def _in_order(name: str, redactions: list[Redaction]) -> Redaction:
-    def redact(text: str) -> str:
-        for redaction in redactions:
-            text = redaction(text)
-        return text
-
-    redact.__qualname__ = name  # what a failure is told by
-    return redact
-
-
-def _wanted_redaction() -> Redaction | None:
-    return _redaction or _named_redaction()
+        raise ValueError(f"{name!r} is none of {', '.join(BUILT_IN)}, module:function, and none alone")
+    found = getattr(importlib.import_module(module), attribute)
+    if name.lower() == "secrets":
+        return _Step(name, found)  # it looks at keys too, which tell of secrets that values do not show
+    return _Step(name, partial(_walk, redaction=found))
 
 
 def _withhold(_: str) -> str:
@@ -169,20 +173,18 @@ def _say_once(name: str, failure: str) -> None:
 
 def redacted(value: Any) -> Any:
     """`value` with every string in it redacted; keys stay. Never raises."""
-    redaction = _wanted_redaction()
-    if redaction is None:
-        return value
-    try:
-        return _walk(value, redaction)
-    except Exception as error:
-        name = getattr(redaction, "__qualname__", None) or type(redaction).__qualname__
-        _say_once(str(name), type(error).__name__)
-        return WITHHELD
+    for name, apply in _steps():
+        try:
+            value = apply(value)
+        except Exception as error:
+            _say_once(name, type(error).__name__)
+            return WITHHELD
+    return value
 
 
 def redacted_messages(messages: list[Message]) -> Any:
     """Messages, or parts of one, with the content redacted and the structure as it is. Never raises."""
-    if _wanted_redaction() is None:
+    if not _steps():
         return messages
     return [
         {
@@ -255,9 +257,10 @@ def recorded(given: dict[str, list[Message]], known: Mapping[str, bytes] | None 
 
 
 def _exported(messages: list[Message], known: bytes | None) -> Exported:
-    if _wanted_redaction() is None and _fits(known):
+    kept = redacted_messages(messages)
+    if _fits(known) and kept == messages:
         return Exported(messages, 0, known)
-    return Exported(*limited(redacted_messages(messages)))
+    return Exported(*limited(kept))
 
 
 def _fits(known: bytes | None) -> bool:

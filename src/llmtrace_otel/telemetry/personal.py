@@ -24,11 +24,13 @@ def _begins(characters: str) -> str:
 _ENDS = r"(?![\w\-/]|[.,:][0-9])"
 _MORE_DIGITS = r"(?:\)?[ .\-/]?\(?[0-9])"
 
+_LETTERS = "A-Za-z\u00c0-\u024f"
+"""Latin ones, accented too: scripts that write no spaces between words would lose the words around an address."""
 _DATE = r"(?:19|20)[0-9]{2}[\-/.][0-9]{2}[\-/.]"
 
 _EMAIL: Final = re.compile(
-    _begins(r"A-Za-z0-9._%+\-") + r"(?!git@)[A-Za-z0-9._%+\-]{1,64}@(?!v?[0-9]{1,9}\.[0-9]|[0-9]x\.)"
-    r"(?:[A-Za-z0-9\-]{1,63}\.){1,8}[A-Za-z]{2,24}"
+    _begins(rf"{_LETTERS}0-9._%+\-") + rf"(?!git@)[{_LETTERS}0-9._%+\-]{{1,64}}@(?!v?[0-9]{{1,9}}\.[0-9]|[0-9]x\.)"
+    rf"(?:[{_LETTERS}0-9\-]{{1,63}}\.){{1,8}}[{_LETTERS}]{{2,24}}"
 )
 """Not `git@host:path`, nor a version (`pkg@1.2.3-rc.next`), nor an image of double size (`logo@2x.png`)."""
 
