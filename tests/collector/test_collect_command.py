@@ -320,3 +320,14 @@ def test_a_missing_extra_is_named_with_the_command_that_installs_it(tmp_path):
         "llmtrace collect: the collector is not installed (uvicorn is missing); "
         "run: pip install 'llmtrace-otel[collector]'\n",
     )
+
+
+def test_traces_cannot_be_forwarded_where_there_are_none(tmp_path):
+    (tmp_path / "c.yaml").write_text(
+        "receivers: {otlp: {protocols: {http: }}}\nexporters: {debug: }\n"
+        "service: {pipelines: {logs: {receivers: [otlp], exporters: [debug]}}}\n"
+    )
+    assert fails(tmp_path, "--config", "c.yaml", "--jaeger", "127.0.0.1:4317") == (
+        2,
+        "llmtrace collect: --jaeger: the configuration has no pipeline of traces\n",
+    )

@@ -91,6 +91,7 @@ OURS = {
     "llmtrace.content.previous_trace_id": "string",
     "llmtrace.content.omitted_messages": "int",
     "llmtrace.content.omitted_items": "int",
+    "llmtrace.redaction.count": "int",
     "llmtrace.cache.hit": "boolean",
     "llmtrace.usage.estimated": "boolean",
     "llmtrace.usage.missing": "boolean",

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     Kind = Literal["messages", "content", "none"]
 
-COUNT = "llmtrace.redaction.count"
 MESSAGES = frozenset(
     {semconv.INPUT_MESSAGES, semconv.OUTPUT_MESSAGES, semconv.SYSTEM_INSTRUCTIONS, semconv.TOOL_DEFINITIONS}
 )
@@ -80,7 +79,7 @@ class LLMRedactionProcessor:
                 span.status.message = after
                 count += changed
         if count:
-            add(span.attributes, COUNT, count)
+            add(span.attributes, semconv.REDACTION_COUNT, count)
         return count
 
     def _record(self, record: Any) -> int:

@@ -84,6 +84,8 @@ def configured(args: argparse.Namespace) -> Config:
     for flag in ("forward", "jaeger"):
         if text := getattr(args, flag):
             name = f"otlp/{flag}"
+            if not any(pipeline.partition("/")[0] == "traces" for pipeline in config.service.pipelines):
+                raise UsageError(f"--{flag}: the configuration has no pipeline of traces")
             config = replace(config, exporters={**config.exporters, name: _destination(f"--{flag}", text)})
             config = _piped(config, _traces_also_to(name))
     return config
