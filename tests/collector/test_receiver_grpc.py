@@ -14,8 +14,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from receiver_helpers import LIMIT, Receivers, Sink, serving
 
-from llmtrace_collector.config.values import Address
-from llmtrace_collector.errors import ConfigError, UnavailableError
+from llmtrace_collector.errors import UnavailableError
 from llmtrace_collector.otlp.signals import LOGS, METRICS, TRACES
 
 ONE = request_of("chat").SerializeToString()
@@ -149,32 +148,6 @@ def test_a_request_under_way_is_answered_before_the_server_stops(receivers):
             return await answer
 
     assert asyncio.run(stop_in_the_middle()) == b""
-
-
-def test_a_port_in_use_is_a_clear_error_not_a_shared_port(receivers):
-    async def twice():
-        async with serving(receivers.grpc()) as server:
-            port = int(server.url.rpartition(":")[2])
-            message = f"127.0.0.1:{port} is in use already; stop what listens there, or choose another port"
-            with pytest.raises(ConfigError, match=message):
-                await receivers.grpc(endpoint=Address("127.0.0.1", port)).start()
-
-    asyncio.run(twice())
-
-
-def test_other_machines_are_let_in_only_when_that_was_said():
-    receivers = Receivers()
-    everywhere = Address("0.0.0.0", 0)
-
-    async def start():
-        with pytest.raises(ConfigError, match=r"0\.0\.0\.0:0 can be reached from other machines; use 127\.0\.0\.1"):
-            await receivers.grpc(endpoint=everywhere).start()
-        async with serving(receivers.grpc(endpoint=everywhere, allow_remote=True)) as server:
-            return server.url.removeprefix("http://")
-
-    place = asyncio.run(start())
-    warning = "can be reached from other machines without TLS and without authentication"
-    assert receivers.said == [f"warning: {place} {warning}"]
 
 
 @pytest.mark.parametrize("compression", [grpc.Compression.NoCompression, grpc.Compression.Gzip])
