@@ -229,15 +229,19 @@ class Link:
         elif isinstance(message, Seen):
             with suppress(Exception):
                 self._record(message)
-            self.tell(Taken())
 
     def _record(self, seen: Seen) -> None:
-        from llmtrace_otel.proxy.recording import record
-        from llmtrace_otel.telemetry.spans import Recorder
+        try:
+            from llmtrace_otel.proxy.recording import record
+            from llmtrace_otel.telemetry.spans import Recorder
 
-        context, providers = self._children.get(seen.child, (Context(), NO_PROVIDERS))
-        if providers not in self._recorders:
-            self._recorders[providers] = Recorder(*providers)
+            context, providers = self._children.get(seen.child, (Context(), NO_PROVIDERS))
+            if providers not in self._recorders:
+                self._recorders[providers] = Recorder(*providers)
+        finally:
+            self.tell(
+                Taken()
+            )  # before: a program that is killed between the two has the call once at most, never twice
         record(self._recorders[providers], seen.call, context, seen.traceparent)
 
 

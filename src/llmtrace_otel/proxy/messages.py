@@ -73,7 +73,7 @@ class Ended(Struct, tag=True):
 
 
 class Taken(Struct, tag=True):
-    """The next call of those that were seen is recorded."""
+    """The program has the next call of those that were seen, and records it now."""
 
 
 class Sync(Struct, tag=True):

@@ -11,6 +11,7 @@ from pathlib import Path
 from calls import curl
 
 from llmtrace_otel import session
+from llmtrace_otel.proxy import link
 
 first, go_on, second = sys.argv[1:]
 call, recorded = shlex.join(curl()), Path(os.environ["LLMTRACE_OUTPUT"])
@@ -20,4 +21,5 @@ with session("s-34"):
     subprocess.Popen(["sh", "-c", script], start_new_session=True)
 while not recorded.exists():
     time.sleep(0.01)
+link.drain()  # what the file was made for is in it now
 os.kill(os.getpid(), signal.SIGKILL)
