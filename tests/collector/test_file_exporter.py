@@ -3,6 +3,7 @@
 import errno
 import os
 import stat
+from pathlib import Path
 
 import pytest
 from file_helpers import FullDisk, batch_of, close, exporter_of, failing, names_in, write
@@ -279,13 +280,19 @@ def test_a_file_that_may_no_longer_be_opened_is_unavailable(exporter, path, monk
     assert refusal_of(exporter, batch_of("lost"))[0] == f"cannot write {path}: Permission denied"
 
 
+def descriptors_of(path):
+    """The descriptors of this process that lead to a file."""
+    opened = Path("/proc/self/fd")
+    return [each for each in os.listdir(opened) if os.path.realpath(opened / each) == str(path)]
+
+
 @pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="needs /proc")
 def test_a_closed_exporter_holds_no_descriptor(path):
-    before = len(os.listdir("/proc/self/fd"))
     exporter = exporter_of(path, fsync=True)
     write(exporter, batch_of("one"))
+    assert descriptors_of(path)
     close(exporter)
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert descriptors_of(path) == []
 
 
 def test_a_path_that_cannot_be_opened_is_a_configuration_error(tmp_path):
