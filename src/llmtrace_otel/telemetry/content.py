@@ -186,17 +186,16 @@ def redacted_messages(messages: list[Message]) -> Any:
     """Messages, or parts of one, with the content redacted and the structure as it is. Never raises."""
     if not _steps():
         return messages
-    return [
-        {
-            key: value
-            if key in STRUCTURE
-            else redacted_messages(value)
-            if key == "parts" and isinstance(value, list)
-            else redacted(value)
-            for key, value in message.items()
-        }
-        for message in messages
-    ]
+    kept = []
+    for message in messages:
+        copy: dict[str, Any] = dict(message)
+        for key, value in message.items():
+            if key in STRUCTURE:
+                continue
+            of_parts = key == "parts" and type(value) is list
+            copy[key] = redacted_messages(value) if of_parts else redacted(value)
+        kept.append(copy)
+    return kept
 
 
 def _walk(value: Any, redaction: Redaction) -> Any:
