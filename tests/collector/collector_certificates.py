@@ -1,47 +1,23 @@
 """An authority for tests, and certificates of it for servers and clients."""
 
-import datetime
-import ipaddress
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
-
-
-def _name(text):
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
-
-
-def _builder(subject, issuer, key):
-    start = datetime.datetime(2020, 1, 1)
-    builder = x509.CertificateBuilder(_name(issuer), _name(subject), key.public_key(), x509.random_serial_number())
-    return builder.not_valid_before(start).not_valid_after(start.replace(year=2120))
-
-
-def _alternative(name):
-    try:
-        return x509.IPAddress(ipaddress.ip_address(name))
-    except ValueError:
-        return x509.DNSName(name)
-
-
-def _key_pem(key):
-    form = serialization.PrivateFormat.PKCS8
-    return key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
+import trustme
 
 
 @dataclass
 class Authority:
     """Signs certificates. `file` is its own, in PEM."""
 
-    key: ec.EllipticCurvePrivateKey
-    pem: bytes
+    ca: trustme.CA
     folder: Path
+
+    @property
+    def pem(self):
+        return self.ca.cert_pem.bytes()
 
     @property
     def file(self):
@@ -51,10 +27,8 @@ class Authority:
 
     def pair(self, *names):
         """Certificate and key in PEM for host names or IP addresses."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        builder = _builder(names[0], "test authority", key)
-        builder = builder.add_extension(x509.SubjectAlternativeName(map(_alternative, names)), critical=False)
-        return builder.sign(self.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM), _key_pem(key)
+        issued = self.ca.issue_cert(*names)
+        return issued.cert_chain_pems[0].bytes(), issued.private_key_pem.bytes()
 
     def files(self, *names):
         """The same, as paths."""
@@ -83,8 +57,4 @@ class Authority:
 def authority(folder):
     """A new one, which keeps its files in a folder of that name."""
     folder.mkdir()
-    key = ec.generate_private_key(ec.SECP256R1())
-    builder = _builder("test authority", "test authority", key)
-    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-    pem = builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
-    return Authority(key, pem, folder)
+    return Authority(trustme.CA(), folder)

@@ -10,6 +10,7 @@ from collector_helpers import request_of
 from llmtrace_collector.config.settings import MemoryLimiter
 from llmtrace_collector.config.values import Duration
 from llmtrace_collector.errors import UnavailableError
+from llmtrace_collector.figures import process
 from llmtrace_collector.figures.counts import Counts
 from llmtrace_collector.otlp.batch import Batch
 from llmtrace_collector.otlp.signals import TRACES
@@ -132,13 +133,13 @@ def test_without_proc_ps_is_asked(monkeypatch, tmp_path):
     program.write_text('#!/bin/sh\n[ "$1 $2 $3" = "-o rss= -p" ] && echo " 2048"\n')
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
-    monkeypatch.setattr(memory_limiter, "_STATM", Path("/no/such/file"))
+    monkeypatch.setattr(process, "STATM", Path("/no/such/file"))
     assert resident_bytes() == 2 * MIB
 
 
 def test_a_system_that_tells_nothing_has_no_limiter(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(memory_limiter, "_STATM", Path("/no/such/file"))
+    monkeypatch.setattr(process, "STATM", Path("/no/such/file"))
     with pytest.raises(ValueError, match="does not tell how much memory the process uses"):
         MemoryLimiterProcessor("m", MemoryLimiter(Duration(1.0), limit_mib=10), Counts(), print)
 

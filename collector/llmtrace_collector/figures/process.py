@@ -13,10 +13,15 @@ STATM = Path("/proc/self/statm")
 STARTED = time.monotonic()
 
 
+def statm_bytes() -> int:
+    """Physical memory in use now, on Linux. Raises OSError elsewhere."""
+    return int(STATM.read_bytes().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
 def resident_bytes() -> int:
     """Physical memory in use now; where only its peak can be had, that."""
     with suppress(OSError):
-        return int(STATM.read_bytes().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        return statm_bytes()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 

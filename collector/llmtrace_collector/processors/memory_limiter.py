@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llmtrace_collector.errors import UnavailableError
+from llmtrace_collector.figures import process
 from llmtrace_collector.outage import Outage
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 MIB = 1024 * 1024
 RETRY_SECONDS = 1.0
 SELDOM_SECONDS = 10.0
-_STATM = Path("/proc/self/statm")
 _CGROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 
 
@@ -118,7 +118,7 @@ def _check(settings: MemoryLimiter) -> None:
 def resident_bytes() -> int:
     """The memory of this process. Raises ValueError on a system that does not tell."""
     try:
-        return int(_STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        return process.statm_bytes()
     except FileNotFoundError:
         return _resident_by_ps()
 

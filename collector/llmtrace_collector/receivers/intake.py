@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from llmtrace_collector.errors import MalformedError, RequestError
 from llmtrace_collector.otlp import limits
-from llmtrace_collector.otlp.batch import Batch
+from llmtrace_collector.otlp.batch import Batch, parsed
 
 if TYPE_CHECKING:
     from llmtrace_collector.figures.counts import Counts
@@ -56,10 +56,10 @@ class Intake:
     async def accept_json(self, body: bytes) -> None:
         """Returns when what the body holds is safe. Raises RequestError."""
         limits.expect_few_objects(body)
-        protobuf = Batch.from_json(self.signal, body).protobuf
-        limits.expect_few(self.signal, protobuf)
+        batch = Batch.from_json(self.signal, body)
+        limits.expect_few(self.signal, batch.protobuf)
         try:
-            batch = Batch.from_protobuf(self.signal, protobuf)
+            parsed(self.signal, batch.protobuf)
         except MalformedError as error:  # values of JSON may be nested deeper than a reader of protobuf goes
             raise MalformedError("the body is nested too deeply") from error
         await self._accept(batch)
