@@ -334,8 +334,9 @@ def test_nobody_listening(recorded: Recorded, sdk: SDK):
 
 
 def test_a_timeout(recorded: Recorded, sdk: SDK, provider: Provider):
+    patience = importlib.import_module(HTTP).Timeout(30, read=0.05)
     with pytest.raises(openai.APITimeoutError):
-        sdk.chat(headers={"x-delay": "0.3"}, options={"timeout": 0.05, "max_retries": 0})
+        sdk.chat(headers={"x-delay": "0.3"}, options={"timeout": patience, "max_retries": 0})
     told = {"error.type": f"{HTTP}.ReadTimeout"}
     assert attributes_of(recorded.span, cost=None) == request_of(provider, **told)
 
