@@ -87,12 +87,18 @@ def _fold_key(node: Node) -> object:
 def label(span: Span) -> str:
     """Kind and name, printable: `agent planner`, `llm gpt-5-mini`, `http GET api.example.com 200`."""
     kind = span.kind_of
+    return named(span) or "span" if kind == "span" else clean(f"{kind} {named(span)}")
+
+
+def named(span: Span) -> str:
+    """The name without the kind: a tool's, an agent's, a program's, a request's, a call's model, else the span's."""
+    kind = span.kind_of
     if kind == "span":
-        return clean(span.name) or "span"
+        return clean(span.name)
     if kind == "http":
-        return clean(f"http {_request(span)}")
-    named = span.text(NAMED_BY[kind]) if kind in NAMED_BY else span.model
-    return clean(f"{kind} {named or span.name}")
+        return clean(_request(span))
+    own = span.text(NAMED_BY[kind]) if kind in NAMED_BY else span.model
+    return clean(own or span.name)
 
 
 def _request(span: Span) -> str:

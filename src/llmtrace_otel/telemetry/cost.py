@@ -17,6 +17,7 @@ has a price only where the user gives it one.
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -25,7 +26,7 @@ from typing import NamedTuple
 from llmtrace_otel.telemetry import prices_published, prices_user
 from llmtrace_otel.telemetry.doubts import PENDING
 from llmtrace_otel.telemetry.prices import Price
-from llmtrace_otel.wire.call import Call
+from llmtrace_otel.wire.call import Call, Usage
 
 ACTUAL, ESTIMATED, INCLUDED, UNKNOWN = "actual", "estimated", "included", "unknown"
 _SUBSCRIPTION_HOSTS = ("chatgpt.com", "cloudcode-pa.googleapis.com", "githubcopilot.com")
@@ -77,6 +78,23 @@ def cost_of(call: Call) -> Cost | None:
             return NOT_KNOWN
         usd += more
     return Cost(usd, ESTIMATED, found.source, found.version)
+
+
+def estimate(
+    provider: str, models: Sequence[str], tier: str | None, start_ns: int, **tokens: int | None
+) -> float | None:
+    """USD of tokens by the prices of the user and the lists, as of a time; `None` if no model has a price.
+
+    Args:
+        provider: As `gen_ai.provider.name` has it.
+        models: The names to look for, the best first.
+        tier: The service tier that the answer states.
+        start_ns: Nanoseconds since 1970.
+        tokens: The fields of `Usage`.
+    """
+    answered, asked = (*models, None, None)[:2]
+    found = _charged_by(provider, answered, asked, tier, start_ns // _MINUTE_NS)
+    return None if found is None else found.price.charge(Usage(**tokens))
 
 
 def _should_have_cost(call: Call) -> bool:
