@@ -11,6 +11,18 @@ from support.clients import CLIENTS, Client
 from support.spans import Recorded
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--without-interop", action="store_true", help="leave out the real programs of others")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--without-interop"):
+        elsewhere = pytest.mark.skip(reason="real programs of others: make interop installs and runs them")
+        for item in items:
+            if item.get_closest_marker("interop"):
+                item.add_marker(elsewhere)
+
+
 @pytest.fixture
 def recorded(monkeypatch: pytest.MonkeyPatch):
     """Instruments httpx and httpx2 with providers of the test's own; holds what they record."""
