@@ -60,6 +60,15 @@ def long_varint(data: bytes, pos: int) -> tuple[int, int]:
     return value, pos + 1
 
 
+def varint(value: int) -> bytes:
+    """A varint as serialisers write it."""
+    written = bytearray()
+    while value > 127:
+        written.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*written, value])
+
+
 def scalar(field: Any) -> tuple[int, Reader] | None:
     """The wire type and the reader of a field that is not a message; None when no reader is made for it."""
     if field.is_repeated:
