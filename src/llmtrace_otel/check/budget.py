@@ -117,7 +117,8 @@ def _number(value: Any, units: dict[str, float]) -> float | None:
     if isinstance(value, str):
         match = _NUMBER.fullmatch(value.strip().replace("_", "").replace(",", ""))
         unit = units.get(match[2].lower()) if match else None
-        return None if match is None or unit is None else round(float(match[1]) * unit, 12)
+        number = math.inf if match is None or unit is None else round(float(match[1]) * unit, 12)
+        return number if number < math.inf else None
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf:
         return value
     return None

@@ -14,11 +14,12 @@ from llmtrace_otel.check import pricing
 from llmtrace_otel.check.amounts import Unknown, some
 from llmtrace_otel.read.outline import named
 from llmtrace_otel.read.text import plural
+from llmtrace_otel.telemetry import semconv
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from llmtrace_otel.read.span import Span
+    from llmtrace_otel.read.span import Kind, Span
 
 
 class Measure:
@@ -27,6 +28,7 @@ class Measure:
     __slots__ = (
         "_usd",
         "calls",
+        "costliest",
         "end",
         "errors",
         "input",
@@ -50,6 +52,8 @@ class Measure:
         """Calls whose cost is not known, by model."""
         self.uncounted: Counter[str] = Counter()
         """Calls that did not tell their tokens, by model."""
+        self.costliest: tuple[float, str] = (0.0, "")
+        """USD of the call that cost most, and its model."""
         self.tools: Counter[str] = Counter()
         self.start = self.end = 0
         for span in spans:
@@ -66,20 +70,22 @@ class Measure:
         if kind == "tool":
             self.tools[named(span)] += 1
         elif kind in ("llm", "embed"):
-            self._add_call(span)
+            self._add_call(span, kind)
 
-    def _add_call(self, span: Span) -> None:
+    def _add_call(self, span: Span, kind: Kind) -> None:
         self.calls += 1
-        usage = span.usage
-        self.input += usage.input or 0
-        self.output += usage.output or 0
-        if span.error is None and (usage.input is None or (usage.output is None and span.kind_of == "llm")):
+        into, out = span.count(semconv.USAGE_INPUT), span.count(semconv.USAGE_OUTPUT)
+        self.input += into or 0
+        self.output += out or 0
+        if (into is None or (out is None and kind == "llm")) and span.error is None:
             self.uncounted[named(span)] += 1
         usd = pricing.charged(span)
         if usd is None:
             self.unpriced[named(span)] += 1
         elif usd:
             self._usd += Decimal(repr(usd))
+            if usd > self.costliest[0]:
+                self.costliest = (usd, named(span))
 
     @property
     def cost(self) -> float | Unknown:

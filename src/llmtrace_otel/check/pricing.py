@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 def charged(span: Span) -> float | None:
     """USD of an inference call: as recorded, or of a replayed one what the original cost; None if unknown."""
     if span.attributes.get(semconv.REPLAY) is not True:
-        return 0.0 if not span.unpriced and span.spend is None else span.spend
+        usd = span.spend
+        return 0.0 if usd is None and not span.unpriced else usd
     saved = span.amount(semconv.COST_SAVED_USD)
     if saved is None and span.error is not None:
         return 0.0 if span.usage.input is None and span.usage.output is None else repriced(span)

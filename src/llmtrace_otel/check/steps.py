@@ -41,12 +41,12 @@ class Step:
     def __repr__(self) -> str:
         return f"<{self.label}>"
 
-    @property
+    @cached_property
     def kind(self) -> Kind:
         """agent, workflow, llm, tool, embed, fetch, process, http or span."""
         return self.span.kind_of
 
-    @property
+    @cached_property
     def name(self) -> str:
         """The tool's, agent's or program's name, the model of a call, else the span's name."""
         return named(self.span)
@@ -150,7 +150,7 @@ def _content(step: Step, attribute: str, what: str) -> Any:
         raise NotEvaluableError(f"the {what} of {step.label} are not recorded; set {CONTENT_VARIABLE}=span_only")
     try:
         return json.loads(held) if isinstance(held, str) else held
-    except ValueError:
+    except (ValueError, RecursionError):
         return held
 
 
@@ -323,7 +323,7 @@ class Tokens:
 
     @property
     def output(self) -> int | Unknown:
-        return self._sum("output", required=any(call.kind == "llm" for call in self._calls))
+        return self._sum("output")
 
     @property
     def cache_read(self) -> int | Unknown:
@@ -349,15 +349,19 @@ class Tokens:
         """A detail that a provider leaves out is none; what a call must have and does not is unknown."""
         counts = [(call, getattr(call.span.usage, count)) for call in self._calls]
         known: int = sum(number for _, number in counts if number is not None)
-        lacking = [call.model or call.name for call, number in counts if number is None and required and _used(call)]
+        lacking = [
+            call.model or call.name for call, number in counts if number is None and required and _tells(call, count)
+        ]
         if not lacking:
             return known
         told = f"{count} tokens of {len(lacking)} of {plural(len(counts), 'call')} are not known: {some(lacking)}"
         return Unknown(f"the {told}; was the stream cut, or asked without usage (`include_usage`)?", known)
 
 
-def _used(call: Step) -> bool:
-    """Whether a call used tokens, told or not: one that failed without telling any used none."""
+def _tells(call: Step, count: str) -> bool:
+    """Whether a call has to tell a count: an embedding puts nothing out, one that failed without usage used nothing."""
+    if count == "output" and call.kind == "embed":
+        return False
     return call.error is None or call.span.usage.input is not None
 
 

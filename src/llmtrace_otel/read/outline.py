@@ -14,7 +14,7 @@ from llmtrace_otel.read.text import clean
 from llmtrace_otel.telemetry import semconv
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from llmtrace_otel.read.span import Span
     from llmtrace_otel.read.tree import Node, Trace
@@ -58,30 +58,37 @@ class Row(NamedTuple):
 
 def rows(trace: Trace, *, fold: bool = True) -> Iterator[Row]:
     """The rows of a trace from top to bottom."""
-    stack = _branched(trace.roots, "", fold=fold, roots=True)
+    return tree_rows(trace.roots, fold_key if fold else _alone)
+
+
+def tree_rows(roots: list[Node], key: Callable[[Node], object]) -> Iterator[Row]:
+    """The rows of trees from top to bottom. Consecutive siblings whose keys are equal share one."""
+    stack = _branched(roots, "", key, roots=True)
     while stack:
         lead, branch, nodes = stack.pop()
         yield Row(lead + branch, nodes)
         if len(nodes) == 1:
             lead = (lead + BELOW[branch])[:MAX_INDENT]
-            stack += _branched(nodes[0].children, lead, fold=fold)
+            stack += _branched(nodes[0].children, lead, key)
 
 
-def _branched(siblings: list[Node], lead: str, *, fold: bool, roots: bool = False) -> list[tuple[str, str, list[Node]]]:
+def _branched(
+    siblings: list[Node], lead: str, key: Callable[[Node], object], *, roots: bool = False
+) -> list[tuple[str, str, list[Node]]]:
     """The siblings' rows to come, the last one first."""
-    groups = _folded(siblings) if fold else [[node] for node in siblings]
+    groups = [list(group) for _, group in groupby(siblings, key=key)]
     branches = [""] * len(groups) if roots else ["├─ "] * (len(groups) - 1) + ["└─ "]
     return [(lead, branch, nodes) for branch, nodes in zip(branches, groups, strict=False)][::-1]
 
 
-def _folded(siblings: list[Node]) -> list[list[Node]]:
-    return [list(group) for _, group in groupby(siblings, key=_fold_key)]
-
-
-def _fold_key(node: Node) -> object:
+def fold_key(node: Node) -> object:
     """Equal for siblings that may share a row; the node itself, equal to nothing else, for one that may not."""
     plain = all(child.span.kind_of == "http" and not child.children for child in node.children)
     return (label(node.span), *notes(node)) if node.span.kind_of == "tool" and plain else node
+
+
+def _alone(node: Node) -> object:
+    return node
 
 
 def label(span: Span) -> str:
