@@ -6,6 +6,8 @@ content before it is exported (`set_redaction`).
 
 A name is imported when it is asked for: this package is loaded into every Python process below an instrumented one, and
 most of them use none.
+
+PYTEST_DONT_REWRITE: a program that is traced has imported this package before pytest could, which would warn of it.
 """
 
 from __future__ import annotations

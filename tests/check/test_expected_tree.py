@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmtrace_otel.check import NotEvaluableError, RuleError
-from llmtrace_otel.check.expected_tree import difference, parse_tree
 from llmtrace_otel.check.trace import forest
-from llmtrace_otel.check.tree_language import Block, Line, Rest
+from llmtrace_otel.check.trees.expected import difference, parse_tree
+from llmtrace_otel.check.trees.language import Block, Line, Rest
 from llmtrace_otel.telemetry import semconv
 
 RESEARCH = """

@@ -84,7 +84,7 @@ def test_names_cannot_move_the_terminals_cursor():
 
 def test_a_replayed_call_has_the_cost_that_budgets_are_held_to():
     replayed = "llm m in=1 out=2 usd=0 llmtrace.replay=true llmtrace.cache.hit=true llmtrace.cost.saved_usd=0.25"
-    assert drawn(replayed) == "llm m cache hit  1→2 tok  $0.25"
+    assert drawn(replayed) == "llm m replayed  1→2 tok  $0.25"
 
 
 def test_depth_is_no_limit():

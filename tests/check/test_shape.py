@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from llmtrace_otel.check import RuleError
-from llmtrace_otel.check.expected_tree import difference, parse_tree
 from llmtrace_otel.check.shape import shape
 from llmtrace_otel.check.trace import forest
+from llmtrace_otel.check.trees.expected import difference, parse_tree
 from llmtrace_otel.telemetry import semconv
 
 RESEARCH = """

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def charged(span: Span) -> float | None:
     """USD of an inference call: as recorded, or of a replayed one what the original cost; None if unknown."""
-    if span.attributes.get(semconv.REPLAY) is not True:
+    if not span.replayed:
         usd = span.spend
         return 0.0 if usd is None and not span.unpriced else usd
     saved = span.amount(semconv.COST_SAVED_USD)

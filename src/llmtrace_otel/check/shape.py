@@ -9,7 +9,7 @@
 
 What a run cannot repeat is left out: ids, times, durations, resources. Siblings stand in order of their starts; those
 whose times overlap stand below `||`, in order of their text, since which is first is chance. Without arguments the text
-is an expected tree (`check/expected_tree.py`) that the same steps match; `*` stands for ids and such in a name.
+is an expected tree (`check/trees/expected.py`) that the same steps match; `*` stands for ids and such in a name.
 """
 
 from __future__ import annotations

@@ -130,8 +130,8 @@ class Trace:
             raise AssertionError(found)
 
     def assert_tree(self, expected: str) -> None:
-        """Fails unless the steps have the expected shape: see `check.expected_tree`."""
-        from llmtrace_otel.check.expected_tree import difference, parse_tree
+        """Fails unless the steps have the expected shape: see `check.trees`."""
+        from llmtrace_otel.check.trees.expected import difference, parse_tree
 
         if found := difference(parse_tree(expected), self.roots):
             raise AssertionError(found)

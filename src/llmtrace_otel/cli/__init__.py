@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 COMMANDS = {
     "run": "run any program and record the LLM calls that it and its children make",
     "show": "print recorded traces as a tree with tokens, cost and time",
+    "diff": "compare what two recordings used: calls, tokens, cost, tools",
     "export": "write recorded calls in another form: one conversation record per line",
+    "check": "hold recorded calls to budgets and rules; the exit code says whether they are kept",
+    "init": "write a first rule file for check from a recording of a good run",
     "collect": "receive spans over OTLP, write them as JSON lines, forward them if told",
 }
 

@@ -120,7 +120,8 @@ def notes(node: Node) -> list[str]:
         f"by {clean(span.agent or 'a sub-agent', 40)}": span.inference and span.is_sub_agents,
         f"✗ {short_error(span)}": span.error is not None,
         "✂ incomplete": span.incomplete,
-        "cache hit": span.cache_hit,
+        "replayed": span.replayed,
+        "cache hit": span.cache_hit and not span.replayed,
         "… unfinished": not span.end,
         "(parent missing)": node.orphan,
     }

@@ -162,6 +162,11 @@ class Span(Struct, frozen=True, gc=False, kw_only=True):
         return self.attributes.get(semconv.CACHE_HIT) is True
 
     @property
+    def replayed(self) -> bool:
+        """Whether a recording answered it; `cache_hit` is then true as well."""
+        return self.attributes.get(semconv.REPLAY) is True
+
+    @property
     def incomplete(self) -> bool:
         """Whether the answer's stream was cut or abandoned."""
         return self.attributes.get(semconv.STREAM_INCOMPLETE) is True

@@ -1,6 +1,6 @@
 """Trees of steps against an expectation: `assert_tree`.
 
-The language is described in `check/tree_language.py`, conditions in `check/conditions.py`.
+The language is described in `language.py`, conditions in `conditions.py`.
 """
 
 from __future__ import annotations
@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Final
 
 from llmtrace_otel.check.errors import NotEvaluableError
 from llmtrace_otel.check.picture import picture
-from llmtrace_otel.check.tree_align import BELOW, CONDITION, SAME, Costs, align, failures
-from llmtrace_otel.check.tree_language import Block, ExpectedTree, Line, parse_tree
-from llmtrace_otel.check.tree_match import Matcher
+from llmtrace_otel.check.trees.align import BELOW, CONDITION, SAME, Costs, align, failures
+from llmtrace_otel.check.trees.language import Block, ExpectedTree, Line, parse_tree
+from llmtrace_otel.check.trees.match import Matcher
 from llmtrace_otel.read.text import clean, plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from llmtrace_otel.check.steps import Step
-    from llmtrace_otel.check.tree_language import Item
+    from llmtrace_otel.check.trees.language import Item
 
 __all__ = ["ExpectedTree", "difference", "parse_tree"]
 

@@ -2,7 +2,7 @@
 
 Siblings are matched from left to right: after each line of the expectation, the places that the steps read so far may
 end at. All ways are followed at once, so that siblings × lines bounds the work, and each pair of a line and a step is
-looked at once. Python's stack grows with the expectation's depth (`tree_language.MAX_DEPTH`), not with the trace's.
+looked at once. Python's stack grows with the expectation's depth (`language.MAX_DEPTH`), not with the trace's.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Protocol
 
 from llmtrace_otel.check.assignment import Assignment
-from llmtrace_otel.check.tree_language import Block, Line, Rest
+from llmtrace_otel.check.trees.language import Block, Line, Rest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from llmtrace_otel.check.steps import Step
-    from llmtrace_otel.check.tree_language import ExpectedTree, Item
+    from llmtrace_otel.check.trees.language import ExpectedTree, Item
 
 
 class Matcher:

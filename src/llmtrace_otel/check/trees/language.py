@@ -2,7 +2,7 @@
 
     agent planner                     # a kind of step, and a glob of its name
       llm gpt-5-mini x1..3            # so many in a row: xN, xN..M, xN.. or x*; one if not said
-      tool search {args.q ~ cats}     # conditions: `check/conditions.py`
+      tool search {args.q ~ cats}     # conditions: `conditions.py`
       ||                              # the steps below it, in any order
         tool weather
         tool news x2
@@ -23,8 +23,8 @@ from typing import Final, NamedTuple, get_args
 
 from msgspec import Struct, field
 
-from llmtrace_otel.check.conditions import Condition, parse_conditions
 from llmtrace_otel.check.errors import RuleError
+from llmtrace_otel.check.trees.conditions import Condition, parse_conditions
 from llmtrace_otel.read.span import OPERATIONS, Kind
 from llmtrace_otel.read.text import clean
 

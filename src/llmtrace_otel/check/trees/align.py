@@ -1,6 +1,6 @@
 """Which step stands beside which line of an expected tree, where they do not all agree: the pairs that cost least.
 
-It explains a mismatch, it does not decide on one (`tree_match.py` does). A line is as many slots as it asks for steps;
+It explains a mismatch, it does not decide on one (`match.py` does). A line is as many slots as it asks for steps;
 slots and steps are aligned as texts are in a diff.
 """
 
@@ -9,14 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from llmtrace_otel.check.errors import NotEvaluableError
-from llmtrace_otel.check.tree_language import Block, Line, Rest
+from llmtrace_otel.check.trees.language import Block, Line, Rest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from llmtrace_otel.check.steps import Step
-    from llmtrace_otel.check.tree_language import Item
-    from llmtrace_otel.check.tree_match import Matcher
+    from llmtrace_otel.check.trees.language import Item
+    from llmtrace_otel.check.trees.match import Matcher
 
 SAME, REST, BELOW, CONDITION, ALONE = 0, 1, 10, 20, 30
 """What a pair costs: all fits, it is any step, something below it differs, a condition fails; what has no partner."""
