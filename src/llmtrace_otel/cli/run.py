@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 from opentelemetry.sdk.trace import SpanProcessor
 
+from llmtrace_otel.cli import taping
 from llmtrace_otel.cli.errors import UsageError
 from llmtrace_otel.output.notice import say
 from llmtrace_otel.proxy import known, link
@@ -66,6 +67,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--relay", action="store_true", help="rewrite base-URL variables, for clients that ignore proxies"
     )
+    tape = parser.add_mutually_exclusive_group()
+    tape.add_argument("--record", metavar="DIR", help="also write every LLM call to this directory, to be replayed")
+    tape.add_argument("--replay", metavar="DIR", help="answer LLM calls from this directory; none reaches the network")
     parser.add_argument("program", metavar="COMMAND", nargs=argparse.REMAINDER, help="what to run, after --")
 
 
@@ -78,13 +82,14 @@ def run(args: argparse.Namespace) -> int:
     if not path.parent.is_dir():
         raise UsageError(f"{path}: there is no directory {path.parent}; make it, or name another file by --output")
     os.environ.update(_environment(args, command[0], path))
+    misses = taping.prepare(args.record, args.replay)
     start = path.stat().st_size if path.exists() else 0
     began = time.monotonic()
     code, trace_id = _traced(command)
     say(_told(_trace(path, start, trace_id), path, time.monotonic() - began))
     if args.jaeger and trace_id:
         say(f"{urlsplit(args.jaeger).scheme}://{urlsplit(args.jaeger).hostname}:{JAEGER_UI_PORT}/trace/{trace_id}")
-    return code
+    return misses.told(code)
 
 
 def _environment(args: argparse.Namespace, executable: str, path: Path) -> dict[str, str]:

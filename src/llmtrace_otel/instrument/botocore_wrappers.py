@@ -10,14 +10,18 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
+from llmtrace_otel import replay
 from llmtrace_otel.instrument import left_streams
 from llmtrace_otel.instrument.observation import Observation
 from llmtrace_otel.instrument.wrapping import Requests, observed
 from llmtrace_otel.telemetry import content
 from llmtrace_otel.wire.exchange import Exchange
+
+if TYPE_CHECKING:
+    from llmtrace_otel.replay.asked import Asked
 
 _log = logging.getLogger("llmtrace_otel")
 
@@ -29,6 +33,10 @@ class BotocoreRequests(Requests):
 
     def observed(self, send: Any) -> Any:
         """Wraps `URLLib3Session.send`."""
+        if (player := replay.player()) is not None:
+            from llmtrace_otel.instrument.botocore_replay import replayed
+
+            send = replayed(send, self, player)
         return observed(send, self.begin, _observe)
 
     def exchange(self, request: Any) -> Exchange | None:
@@ -49,6 +57,20 @@ class BotocoreRequests(Requests):
             providers=self.providers,
             capture=content.mode() is not content.Mode.NO_CONTENT,
         )
+
+    def asked(self, request: Any) -> Asked:
+        """The request as a recording is to know it."""
+        from llmtrace_otel.replay.asked import Asked
+
+        url = urlsplit(request.url)
+        port = url.port or (443 if url.scheme == "https" else 80)
+        body = _visible_body(request.body)
+        headers = {name.lower(): _text(value) for name, value in request.headers.items()}
+        return Asked(request.method, url.hostname or "", port, unquote(url.path), url.query, headers, body)
+
+
+def _text(value: Any) -> str:
+    return value.decode("latin-1") if isinstance(value, bytes) else str(value)
 
 
 def _visible_body(body: Any) -> bytes | None:

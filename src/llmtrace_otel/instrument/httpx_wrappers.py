@@ -6,14 +6,18 @@ import functools
 import logging
 from collections.abc import AsyncIterator, Iterator, Mapping
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from llmtrace_otel import replay
 from llmtrace_otel.instrument import left_streams, peers, retries
 from llmtrace_otel.instrument.lazy import Wrappers
 from llmtrace_otel.instrument.observation import Observation
 from llmtrace_otel.instrument.wrapping import Requests, observed, observed_async
 from llmtrace_otel.telemetry import content
 from llmtrace_otel.wire.exchange import Exchange
+
+if TYPE_CHECKING:
+    from llmtrace_otel.replay.asked import Asked
 
 _log = logging.getLogger("llmtrace_otel")
 
@@ -41,6 +45,11 @@ class HTTPXWrappers(Wrappers):
         watch_async = functools.partial(_observe, type("ObservedStream", (_AsyncStream, module.AsyncByteStream), {}))
         self.replace(module.Client, "send", lambda send: observed(send, self._requests.begin, watch))
         self.replace(module.AsyncClient, "send", lambda send: observed_async(send, self._requests.begin, watch_async))
+        if (player := replay.player()) is not None:
+            from llmtrace_otel.instrument.httpx_replay import Replayed
+
+            for client in (module.Client, module.AsyncClient):
+                self.replace(client, "_transport_for_url", Replayed(module, self._requests, player).wrap)
 
 
 class HTTPXRequests(Requests):
@@ -65,6 +74,15 @@ class HTTPXRequests(Requests):
             providers=self.providers,
             capture=content.mode() is not content.Mode.NO_CONTENT,
         )
+
+    def asked(self, request: Any) -> Asked:
+        """The request as a recording is to know it."""
+        from llmtrace_otel.replay.asked import Asked
+
+        url = request.url
+        port = url.port or (443 if url.scheme == "https" else 80)
+        query = url.query.decode("ascii", "replace")
+        return Asked(request.method, url.host, port, url.path, query, request.headers, _visible_body(request))
 
 
 def _observe(stream_type: type, response: Any, observation: Observation) -> None:

@@ -12,13 +12,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from opentelemetry.trace import Span
 
 from llmtrace_otel.instrument import left_streams, retries
 from llmtrace_otel.telemetry.spans import CallSpan, Recorder
 from llmtrace_otel.telemetry.within import Part
-from llmtrace_otel.wire.exchange import Exchange
+from llmtrace_otel.wire.exchange import Exchange, type_name
+
+if TYPE_CHECKING:
+    from llmtrace_otel.replay.tape import Taking
 
 _log = logging.getLogger("llmtrace_otel")
 
@@ -30,7 +34,7 @@ def _unread(_: bytes) -> None:
 class Observation:
     """Tells an exchange what happens, and ends the call's span when nothing more can happen."""
 
-    __slots__ = ("_exchange", "_logical", "_span", "done", "feed", "sending")
+    __slots__ = ("_exchange", "_logical", "_span", "_taking", "done", "feed", "sending")
 
     feed: Callable[[bytes], None]
     """Takes a piece of the body, as it came over the wire."""
@@ -39,6 +43,7 @@ class Observation:
         self._exchange = exchange
         self._span = span
         self._logical = logical
+        self._taking: Taking | None = None
         self.done = False
         self.sending = False
         self.feed = exchange.feed
@@ -57,6 +62,15 @@ class Observation:
             return cls(exchange, earlier, logical)
         return cls(exchange, recorder.start(exchange.call), logical)
 
+    def record(self, taking: Taking) -> None:
+        """Has the answer recorded as well."""
+        self._taking = taking
+        self.feed = self._feed_both
+
+    def replayed(self, seconds: float) -> None:
+        """The answer is a recorded one, which took so long."""
+        self._exchange.call.replayed_seconds = seconds
+
     @property
     def span(self) -> Span:
         return self._span.span
@@ -64,17 +78,21 @@ class Observation:
     def head(self, status: int, headers: Mapping[str, str], *, decoded: bool = False) -> None:
         """The head of the answer has come."""
         self._exchange.response(status, headers, decoded=decoded)
+        if self._taking is not None:
+            self._taking.head(status, headers, decoded=decoded)
 
     def body(self, whole: bytes) -> None:
         """The whole body has come at once."""
         if not self.done:
+            if self._taking is not None:
+                self._taking.feed(whole)
             self._exchange.whole(whole)
             self._finish()
 
     def stop_reading(self, error: Exception) -> None:
         """Reading has failed: what follows goes by unread."""
         _log.debug("llmtrace: an answer could not be read on: %r", error)
-        self.feed = _unread
+        self.feed = _unread if self._taking is None else self._taking.feed
 
     def end(self) -> None:
         """The body has come to its end."""
@@ -86,7 +104,7 @@ class Observation:
         """The reader has stopped, or never started, to read the body."""
         if not self.done:
             self._exchange.abandon()
-            self._finish()
+            self._finish("its reader stopped there")
 
     def fail(self, error: BaseException) -> None:
         """The attempt broke; what only ends a task or a program is the caller's choice, and no error of the call."""
@@ -96,12 +114,20 @@ class Observation:
             self._exchange.fail(error)
         else:
             self._exchange.abandon()
-        self._finish()
+        self._finish(type_name(error))
 
-    def _finish(self) -> None:
+    def _feed_both(self, chunk: bytes) -> None:
+        assert self._taking is not None
+        self._taking.feed(chunk)
+        self._exchange.feed(chunk)
+
+    def _finish(self, cut: str | None = None) -> None:
+        """`cut` says why the answer may not be whole."""
         self.done = True
         left_streams.forget(self)
         call = self._exchange.call
+        if self._taking is not None:
+            self._taking.end(None if call.complete else cut)
         if call.capture:
             self._exchange.write_content()
         if call.error_type is not None and self._logical is not None and self._logical.hold(self._span):

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote
 
 from llmtrace_otel.instrument.lazy import LateWrappers, LazyInstrumentor, Wrappers
+from llmtrace_otel.replay import CannotReplayError
 
 if TYPE_CHECKING:
     from llmtrace_otel.instrument.websockets_wrappers import Connections
@@ -130,9 +131,14 @@ class WebSocketWrappers(LateWrappers["Connections"]):
         return init
 
     def _look_at(self, connection: Any, library: Library) -> None:
-        """Has a new connection watched if a model may be spoken with on it. Never raises."""
+        """Has a new connection watched if a model may be spoken with on it.
+
+        Raises CannotReplayError where that is to be answered from recordings, and nothing else.
+        """
         try:
             if _may_be_path(library.url(connection).path) and (connections := self.part()) is not None:
                 connections.look_at(connection, library)
+        except CannotReplayError:
+            raise
         except Exception:
             _log.debug("llmtrace: a WebSocket connection could not be observed", exc_info=True)

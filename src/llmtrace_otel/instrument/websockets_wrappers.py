@@ -11,10 +11,12 @@ from weakref import WeakKeyDictionary, WeakValueDictionary, finalize
 
 from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 
+from llmtrace_otel import replay
 from llmtrace_otel.instrument import left_streams
 from llmtrace_otel.instrument.lazy import Wrappers
 from llmtrace_otel.instrument.websockets import Library
 from llmtrace_otel.instrument.wrapping import Recording
+from llmtrace_otel.replay import CannotReplayError
 from llmtrace_otel.telemetry import content
 from llmtrace_otel.telemetry.spans import CallSpan, Recorder
 from llmtrace_otel.telemetry.within import Part
@@ -30,18 +32,22 @@ class Connections(Recording):
 
     def __init__(self, wrappers: Wrappers) -> None:
         super().__init__(wrappers)
+        self._replays = replay.player() is not None
         self._watched: WeakKeyDictionary[Any, Watched] = WeakKeyDictionary()
 
     def look_at(self, connection: Any, library: Library) -> None:
-        """Watches a new connection if a model is spoken with on it. May raise."""
+        """Watches a new connection if a model is spoken with on it. May raise; CannotReplayError is for the program."""
         turns = _TurnSpans(self.recorder, library.layer)
+        url = library.url(connection)
         conversation = Conversation.begin(
-            *library.url(connection),
+            *url,
             began=turns.start,
             ended=turns.end,
             providers=self.providers,
             capture=content.mode() is not content.Mode.NO_CONTENT,
         )
+        if conversation is not None and self._replays:
+            _refuse(connection, url.host)
         if conversation is not None and is_instrumentation_enabled():
             self._watched[connection] = Watched(connection, library, conversation, turns)
 
@@ -49,6 +55,17 @@ class Connections(Recording):
         """Lets go of the connections that are open: their methods are again those of their class."""
         for connection, watched in list(self._watched.items()):
             watched.leave(connection)
+
+
+def _refuse(connection: Any, host: str) -> None:
+    """What is spoken over a WebSocket is not recorded, and does not go out where recordings are to answer."""
+    from llmtrace_otel.replay.tape import refusal
+
+    message = f"llmtrace replay: WebSockets are not recorded, and one to {host} is not opened; use plain HTTP"
+    refusal(message)
+    if (close_socket := getattr(connection, "close_socket", None)) is not None:
+        close_socket()  # a thread is reading from it already
+    raise CannotReplayError(message)
 
 
 class _TurnSpans:

@@ -11,17 +11,21 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextvars import ContextVar, Token
-from typing import Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from opentelemetry import context, trace
 from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 
+from llmtrace_otel import replay
 from llmtrace_otel.instrument.lazy import Wrappers
 from llmtrace_otel.instrument.observation import Observation
 from llmtrace_otel.telemetry.owner import frame_of, owner_of, sending_context
 from llmtrace_otel.telemetry.spans import Recorder
 from llmtrace_otel.wire.exchange import Exchange
 from llmtrace_otel.wire.providers import DEFAULT, Providers
+
+if TYPE_CHECKING:
+    from llmtrace_otel.replay.asked import Asked
 
 _log = logging.getLogger("llmtrace_otel")
 
@@ -44,9 +48,17 @@ class Requests(Recording, ABC):
     layer: ClassVar[str]
     """What `llmtrace.layer` says of the calls that are seen here."""
 
+    def __init__(self, wrappers: Wrappers) -> None:
+        super().__init__(wrappers)
+        self.tape = replay.recorder()
+
     @abstractmethod
     def exchange(self, request: Any) -> Exchange | None:
         """Starts reading a request of the library's, or gives `None` when it is no LLM call. May raise."""
+
+    @abstractmethod
+    def asked(self, request: Any) -> Asked:
+        """The request as a recording is to know it. May raise."""
 
     def begin(self, request: Any) -> Observation | None:
         """Starts observing a request, or gives `None` when it is no LLM call. Never raises."""
@@ -57,7 +69,11 @@ class Requests(Recording, ABC):
             if exchange is None:
                 return None
             exchange.call.layer = self.layer
-            return Observation.start(self.recorder, exchange)
+            taking = None if self.tape is None else self.tape.begin(self.asked(request))
+            observation = Observation.start(self.recorder, exchange)
+            if taking is not None:
+                observation.record(taking)
+            return observation
         except Exception:
             _log.debug("llmtrace: a request could not be observed", exc_info=True)
             return None
@@ -126,6 +142,12 @@ def _is_wanted() -> bool:
         or frame_of(context.get_current()) is not None
         or owner_of(trace.get_current_span()) is not None
     )
+
+
+def sending() -> Observation | None:
+    """The call that is being sent here, if it is observed."""
+    observation = _sending.get()
+    return observation if observation is not None and observation.sending else None
 
 
 _Tokens: TypeAlias = tuple[Observation, Token[context.Context], Token[Observation | None]]

@@ -115,19 +115,28 @@ class Forward(Tee):
     async def _start(self, data: bytes) -> None:
         try:
             head = heads.read_head(data)
-            asked = heads.read_asked(head)
-            child = await self._server.authenticate(asked)
+            asked, child = await self.read(head)
             if child is None:
                 self._refuse(replies.unauthorised(stays=False))
                 return
-            proxy = proxy_for(child, asked.destination)
-            await self._reach(child, asked.destination, proxy)
+            await self.serve(head, asked, child)
         except Exception as error:
+            _log.debug("llmtrace: a request could not be served: %s", type(error).__name__)
             self._refuse(replies.reply_to(error))
         else:
-            self._ask(head, asked, proxy if asked.destination.scheme == "http" else None)
             self._starting = None
             self._advance()
+
+    async def read(self, head: Head) -> tuple[Asked, Child | None]:
+        """What a head asks for, and whose it is, if that is known. Raises BadHead."""
+        asked = heads.read_asked(head)
+        return asked, await self._server.authenticate(asked)
+
+    async def serve(self, head: Head, asked: Asked, child: Child) -> None:
+        """Begins to send a request to its server. Raises Unreachable, Denied and TLSFailed."""
+        proxy = proxy_for(child, asked.destination)
+        await self._reach(child, asked.destination, proxy)
+        self._ask(head, asked, proxy if asked.destination.scheme == "http" else None)
 
     async def _reach(self, child: Child, destination: Destination, proxy: Proxy | None) -> None:
         """Sees to it that there is a connection."""

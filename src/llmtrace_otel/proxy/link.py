@@ -53,6 +53,7 @@ from llmtrace_otel.proxy.messages import (
     ToProxy,
     encode,
 )
+from llmtrace_otel.replay import RECORD, REPLAY
 from llmtrace_otel.telemetry import content
 from llmtrace_otel.wire.vendors import Registration
 
@@ -280,11 +281,14 @@ def _start(settings: Settings) -> socket.socket:
 
 
 def _environ() -> dict[str, str]:
-    """The program's, with the file named so that it is the same one from wherever the proxy is."""
+    """The program's, with files named so that they are the same ones from wherever the proxy is."""
     environ = dict(os.environ)
     environment.undo(environ)
-    if environ.get(OUTPUT):
-        environ[OUTPUT] = os.path.abspath(environ[OUTPUT])
+    for name in (OUTPUT, RECORD, REPLAY):
+        if environ.get(name):
+            environ[name] = os.path.abspath(environ[name])
+    with suppress(OSError):  # the directory may have been removed
+        environ["PWD"] = os.getcwd()
     return environ
 
 

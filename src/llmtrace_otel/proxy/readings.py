@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 import h11
 
+from llmtrace_otel import replay
 from llmtrace_otel.proxy.attempts import Attempts, Key
 from llmtrace_otel.wire import agents
 from llmtrace_otel.wire.call import Call
-from llmtrace_otel.wire.exchange import Exchange
+from llmtrace_otel.wire.exchange import Exchange, type_name
 from llmtrace_otel.wire.providers import Providers
 from llmtrace_otel.wire.realtime import Conversation
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from h11._headers import Headers
 
     from llmtrace_otel.proxy.frames import Frames
+    from llmtrace_otel.replay.tape import Answer, Taking
 
 LARGEST_BODY: Final = 64 * 1024 * 1024
 """Bytes of a request that are held; a larger one is read no further than its URL."""
@@ -47,13 +49,15 @@ class Calls:
         self.providers = providers
         self.capture = capture
         self.attempts = Attempts(seen)
+        self.tape = replay.recorder()
+        self.player = replay.player()
 
     def reading(self, where: Where, request: h11.Request, path: str, query: str) -> Reading | None:
         """What reads a request and its answer; `None` when it is certainly no LLM call."""
         method = request.method.decode("ascii")
         if not self.providers.may_match(method, where.host, path):
             return None
-        return Reading(self, where, method, path, query, _mapping(request.headers))
+        return Reading(self, where, method, path, query, mapping(request.headers))
 
     def frames(
         self, where: Where, request: h11.Request, response: h11.InformationalResponse, path: str, query: str
@@ -61,7 +65,7 @@ class Calls:
         """What reads a WebSocket; `None` when no model is spoken with on it."""
         from llmtrace_otel.proxy.frames import Frames  # wsproto, which most programs never need
 
-        listener = _Turns(self, where, _mapping(request.headers))
+        listener = _Turns(self, where, mapping(request.headers))
         conversation = Conversation.begin(
             where.host,
             where.port,
@@ -74,7 +78,7 @@ class Calls:
         )
         if conversation is None:
             return None
-        return Frames(conversation, listener.about_to_send, _mapping(response.headers).get("sec-websocket-extensions"))
+        return Frames(conversation, listener.about_to_send, mapping(response.headers).get("sec-websocket-extensions"))
 
 
 class Reading:
@@ -95,6 +99,7 @@ class Reading:
         self._exchange: Exchange | None = None
         self._is_asked = False
         self._key: Key | None = None
+        self._taking: Taking | None = None
         self._answer: Mapping[str, str] = {}
         """The headers of the answer."""
 
@@ -133,17 +138,27 @@ class Reading:
         call.layer, call.start_ns = LAYER, self._start_ns
         agents.identify(call, self._headers, body)
         self._key = self._calls.attempts.begin(self._where.child, self._path, self._headers, body, call)
+        if self._calls.tape is not None:
+            from llmtrace_otel.replay.asked import Asked
+
+            _, host, port = self._where
+            asked = Asked(self._method, host, port, self._path, self._query, self._headers, body)
+            self._taking = self._calls.tape.begin(asked, self._where.child)
 
     def head(self, response: h11.Response) -> None:
         """The head of the answer."""
         self.asked(is_whole=False)
         if self._exchange is not None:
-            self._answer = _mapping(response.headers)
+            self._answer = mapping(response.headers)
             self._exchange.response(response.status_code, self._answer)
+            if self._taking is not None:
+                self._taking.head(response.status_code, self._answer, decoded=False)
 
     def feed(self, chunk: bytes) -> None:
         """A piece of its body."""
         if self._exchange is not None:
+            if self._taking is not None:
+                self._taking.feed(chunk)
             self._exchange.feed(chunk)
 
     def end(self) -> None:
@@ -157,18 +172,35 @@ class Reading:
         self.asked(is_whole=False)
         if self._exchange is not None:
             self._exchange.abandon()
-            self._finish(self._exchange)
+            self._finish(self._exchange, "its reader stopped there")
 
     def fail(self, error: Exception) -> None:
         """The answer broke, or there is none."""
         self.asked(is_whole=False)
         if self._exchange is not None:
             self._exchange.fail(error)
-            self._finish(self._exchange)
+            self._finish(self._exchange, type_name(error))
 
-    def _finish(self, exchange: Exchange) -> None:
+    def replayed(self, answer: Answer) -> None:
+        """The whole answer has been given, by a recording or by us."""
+        if self._exchange is None:
+            return
+        self._exchange.call.replayed_seconds = answer.seconds
+        self._answer = answer.headers
+        self._exchange.response(answer.status, answer.headers)
+        for chunk in answer.chunks:
+            self._exchange.feed(chunk)
+        if answer.cut is None:
+            self.end()
+        else:
+            self.fail(ConnectionError(f"the recorded answer ends there: {answer.cut}"))
+
+    def _finish(self, exchange: Exchange, cut: str | None = None) -> None:
+        """`cut` says why the answer may not be whole."""
         self._exchange = None
         call = exchange.call
+        if self._taking is not None:
+            self._taking.end(None if call.complete else cut)
         call.end_ns = time_ns()
         if call.capture:
             exchange.write_content()
@@ -198,6 +230,6 @@ class _Turns:
         self._calls.seen(self._where.child, call, self._headers.get("traceparent"))
 
 
-def _mapping(headers: Headers) -> dict[str, str]:
+def mapping(headers: Headers) -> dict[str, str]:
     """Headers by their lower-case names; of several of one name the last."""
     return {name.decode("ascii").lower(): value.decode("latin-1") for name, value in headers.raw_items()}

@@ -22,6 +22,11 @@ def unauthorised(*, stays: bool) -> bytes:
     return _reply("407 Proxy Authentication Required", "llmtrace: no such child", _CHALLENGE, stays=stays)
 
 
+def no_websocket() -> bytes:
+    """What is spoken over a WebSocket can be neither recorded nor replayed."""
+    return _reply("426 Upgrade Required", "llmtrace: WebSockets are not recorded; use plain HTTP")
+
+
 def reply_to(error: Exception) -> bytes | None:
     """The answer when a request cannot be served; `None` for an error that is no condition of the request."""
     status = next((status for kind, status in _STATUS.items() if isinstance(error, kind)), None)

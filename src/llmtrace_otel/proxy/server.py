@@ -87,6 +87,7 @@ class Server:
         self._permitted = permitted
         self._credentials = credentials
         self._calls = Calls(seen, providers, capture=capture)
+        self._is_taped = self._calls.tape is not None or self._calls.player is not None
         self._refresh = refresh
         self._meetings: set[asyncio.Task[None]] = set()
         self._open: dict[Tee, str] = {}
@@ -194,10 +195,12 @@ class Server:
                 raise ConnectionAbortedError("a client without credentials")
         if head.method == "CONNECT":
             return await self._connect(client, child, asked.destination)
-        return _Plan(Forward(self, data, self._forget), child, asked.destination.host, is_read=True)
+        return _Plan(self._forward(data), child, asked.destination.host, is_read=True)
 
     async def _connect(self, client: socket.socket, child: Child, destination: Destination) -> _Plan:
         """Connects a client with the server that it named."""
+        if self._is_taped and self._is_to_be_read(child, destination):
+            return await self._tape(client, child, destination)
         tunnel = partial(dial, destination, proxy_for(child, destination))
         waiting, is_read = await self._reach_for(child, destination, tunnel)
         try:
@@ -215,6 +218,34 @@ class Server:
         tee.connect(waiting)
         tee.tap(tap if is_read else FirstBytes(tee, tap))
         return _Plan(tee, child, destination.host, is_read, context)
+
+    async def _tape(self, client: socket.socket, child: Child, destination: Destination) -> _Plan:
+        """Serves a client whose calls are recorded or replayed: nobody is connected with before it asks something."""
+        await asyncio.get_running_loop().sock_sendall(client, replies.ESTABLISHED)
+        if await self._suits(client, destination):
+            context = self._authority.context(destination.host)
+            return _Plan(self._forward(b"", (child, destination)), child, destination.host, True, context)
+        if self._calls.player is not None:
+            self._refuse_to_pass(child, destination.host)
+            raise ConnectionAbortedError("who has been told of a tunnel gets no reply")
+        tee = Tee(self._forget)
+        tee.connect(await dial(destination, proxy_for(child, destination)))
+        return _Plan(tee, child, destination.host, is_read=False)
+
+    def _refuse_to_pass(self, child: Child, host: str) -> None:
+        """A client that cannot be answered from recordings is not let through to its model either."""
+        from llmtrace_otel.replay.tape import refusal
+
+        who = child.executable or "a child program"
+        refusal(f"llmtrace replay: {who} cannot be answered in the place of {host}: it does not take our TLS")
+
+    def _forward(self, first: bytes, tunnel: tuple[Child, Destination] | None = None) -> Forward:
+        """Serves a client request by request, of which the first has come."""
+        if not self._is_taped:
+            return Forward(self, first, self._forget)
+        from llmtrace_otel.proxy.taped import Taped
+
+        return Taped(self, self._calls, first, self._forget, tunnel)
 
     async def _reach_for(
         self, child: Child, destination: Destination, tunnel: Callable[[], Awaitable[Waiting]]
@@ -234,9 +265,8 @@ class Server:
             self.hosts[host] = READ if is_read else UNREADABLE if is_opened(host, self._permitted) else PASSED_ON
 
     def _is_to_be_read(self, child: Child, destination: Destination) -> bool:
-        return (
-            is_opened(destination.host, self._permitted)
-            and (_program(child), destination.host) not in self._distrustful
+        return is_opened(destination.host, self._permitted) and (
+            (_program(child), destination.host) not in self._distrustful or self._calls.player is not None
         )
 
     async def _suits(self, client: socket.socket, destination: Destination) -> bool:
@@ -254,6 +284,8 @@ class Server:
         except OSError as error:
             if isinstance(error, ssl.SSLError) and "ALERT" in str(error.reason):
                 self._distrustful.add((_program(plan.child), plan.host))
+                if self._calls.player is not None:
+                    self._refuse_to_pass(plan.child, plan.host)
                 self._note(plan.host, is_read=False)
             tee.close()
         except BaseException:

@@ -1,6 +1,6 @@
 """What a call cost in USD, and where that number comes from.
 
-An answer from a cache costs nothing. Else the first of these that knows:
+An answer from a cache or a recording costs nothing. Else the first of these that knows:
 
 1. the provider's answer states it: actual;
 2. a library or a gateway on the way computed it (LiteLLM, or its `x-litellm-response-cost`): estimated;
@@ -44,10 +44,13 @@ class Cost(NamedTuple):
 
 NOT_KNOWN = Cost(None, UNKNOWN)
 _INCLUDED = Cost(None, INCLUDED)
+_REPLAYED = Cost(0.0, ACTUAL, "replay")
 
 
 def cost_of(call: Call) -> Cost | None:
     """The cost of an ended call; `None` when there is nothing to charge for. Waits for the prices to be loaded."""
+    if call.replayed_seconds is not None:
+        return _REPLAYED
     library = call.library
     if library is not None and library.cache_hit:
         return Cost(0.0, ACTUAL, library.cost_source)

@@ -87,7 +87,7 @@ class _Instruments:
         self._duration.record(seconds, failed)
         if call.streamed and call.first_chunk_ns is not None:
             self._first_chunk.record((call.first_chunk_ns - call.start_ns) / 1e9, attributes)
-        if call.usage is None or (call.library is not None and call.library.cache_hit):
+        if call.usage is None or call.cache_hit:
             return  # nothing was used
         if semconv.OLD_NAMES:
             self._record_old_tokens(call, attributes)

@@ -286,6 +286,9 @@ def ending_attributes(call: Call) -> dict[str, Any]:
     _add_cost(call, attributes)
     if call.library is not None:
         _add_library(call.library, attributes)
+    if call.replayed_seconds is not None:
+        attributes[semconv.CACHE_HIT] = attributes[semconv.REPLAY] = True
+        attributes[semconv.REPLAY_ORIGINAL_DURATION] = call.replayed_seconds
     return attributes
 
 

@@ -51,6 +51,7 @@ _GAPS = (
     "system_fingerprint",
     "stated_cost",
     "gateway_cost",
+    "replayed_seconds",
     "first_chunk_ns",
     "unreadable",
     "keys_seen",

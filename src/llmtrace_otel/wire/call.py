@@ -114,6 +114,8 @@ class Call(Struct):
     error_message: str | None = None
 
     library: Library | None = None
+    replayed_seconds: float | None = None
+    """How long the recorded answer had taken that was given in place of the provider's; see `replay`."""
 
     start_ns: int = 0
     """Nanoseconds since the epoch, like `first_chunk_ns` and `end_ns`."""
@@ -126,6 +128,11 @@ class Call(Struct):
     """Why the answer could not be read, in a few words."""
     keys_seen: list[str] | None = None
     """The top-level keys of a JSON answer that has no usage."""
+
+    @property
+    def cache_hit(self) -> bool:
+        """Whether the answer is an earlier one, so that nothing was sent or spent."""
+        return self.replayed_seconds is not None or (self.library is not None and self.library.cache_hit is True)
 
     @property
     def streamed(self) -> bool:
