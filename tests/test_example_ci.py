@@ -69,6 +69,15 @@ def test_it_is_green_from_its_recording(example: Path):
     code, said = replayed(example)
     assert code == 0, said
     assert "2 passed" in said
+    assert run("llmtrace", "check", "traces.jsonl", cwd=example)[0] == 0
+
+
+def test_its_rules_see_what_its_tests_see(example: Path):
+    changed(example, "a loop")
+    replayed(example)
+    code, said = run("llmtrace", "check", "traces.jsonl", cwd=example)
+    assert code == 1, said
+    assert "10 > 3 (+233%)" in said
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A small agent: it answers a question about the weather, and looks it up first. Nothing in it knows that it is tested."""
+"""A small agent: it answers a question about the weather, and looks it up first. Nothing in it knows of tests."""
 
 import json
 from typing import Any
