@@ -17,18 +17,18 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from overhead import HERE, environment
-
-sys.path.insert(0, str(HERE.parent / "scripts"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
 from matrix import REPOSITORY, Environment, made
 
+HERE = Path(__file__).parent
 PEERS = Environment(["--editable", str(REPOSITORY), "litellm", "openinference-instrumentation-litellm", "httpx2"], [])
 ROWS = ("sync", "async", "stream")
 VARIANTS = ("none", "llmtrace", "litellm-otel", "openinference", "bare")
@@ -58,6 +58,10 @@ if "litellm" in sys.modules:
 print(time.process_time())
 """
 """What `opentelemetry-instrument` does, with the entry points of one package alone."""
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 class Case(NamedTuple):

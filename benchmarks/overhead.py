@@ -1,135 +1,160 @@
-"""What tracing adds to a call, as a ratio to one bare OpenTelemetry SDK span with the same attributes.
+"""What tracing adds to a call, under every instrumentation, side by side.
 
-    python benchmarks/overhead.py                      every workload
-    python benchmarks/overhead.py plain stream         some of them
-    python benchmarks/overhead.py formats              one table with a row per wire format
-    python benchmarks/overhead.py --seconds            CPU time only, without valgrind
+    python benchmarks/overhead.py                        everything: a results' file, and docs/overhead.md from it
+    python benchmarks/overhead.py openai plain sync      the rows that have all these words; nothing is written
+    python benchmarks/overhead.py litellm --peers llmtrace openinference --rounds 0
+    python benchmarks/overhead.py --write 1kB            some rows, but written
+    python benchmarks/overhead.py --page                 the page anew, from the newest results
+    python benchmarks/overhead.py --budget               what a call of ours may cost; for continuous integration
 
-Instructions are counted with valgrind's callgrind where it is installed, from the end of the warm-up on: a process
-makes N calls, another 2 N, and the difference is what N calls cost. CPU time is measured in interleaved processes
-(A B C A B C …); the median is shown, with its range. A machine's noise is in the seconds, not in the instructions.
+Besides the words of the rows (`openai`, `stream`, `async`, `on`, `100kB`, `turns`, `concurrent`, `memory`, `other`, …)
+there are `startup`, `proxy`, `collector` and `reading`. Environments are made in the user's cache folder.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
+import json
 import os
-import re
-import shutil
+import random
 import statistics
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
-from bodies import FORMATS
+from compare import budget, page, results, startup
+from compare.cases import CASES
+from compare.environments import FailedError, made
+from compare.peers import PEERS, REPOSITORY
+from compare.runner import WAY, measure
 
 HERE = Path(__file__).parent
-VARIANTS = ("none", "bare", "llmtrace")
-WORKLOADS = ("plain", "plain-async", "stream", "stream-async", "other")
+Table = dict[str, dict[str, float]]
 
 
-def calls_of(workload: str) -> tuple[int, int]:
-    """How many calls of a workload are timed, and how many counted."""
-    if workload == "other":
-        return 1000, 200
-    return (40, 12) if "stream" in workload else (400, 60)
+def proxies() -> Table:
+    """Ours and mitmproxy, in an environment of its own."""
+    command = [sys.executable, str(HERE / "proxy.py"), "--json"]
+    try:
+        command += ["--mitmproxy", str(made("bench-mitmproxy", ["mitmproxy"]).parent.parent)]
+    except FailedError as failed:
+        print(f"mitmproxy: {failed}", file=sys.stderr)
+    ran = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    table: Table = json.loads(ran.stdout)
+    return table
 
 
-def child(workload: str, variant: str, calls: int) -> list[str]:
-    return [sys.executable, str(HERE / "workloads.py"), workload, variant, str(calls)]
+def collectors() -> Table:
+    """Ours and, after `make tools`, the official one: CPU seconds per million spans, by exporter."""
+    from install_interop_tools import OTELCOL
+
+    import collector
+
+    chance = random.Random(7)
+    bodies = [collector.request(chance) for _ in range(collector.DISTINCT)]
+    code = "from llmtrace_otel.cli import main; raise SystemExit(main())"
+    engines = [collector.Engine("llmtrace", [sys.executable, "-c", code, "collect"])]
+    if OTELCOL.is_installed:
+        engines.append(collector.Engine("official", [str(OTELCOL.path)]))
+    rows = list(collector.EXPORTERS)
+    for _, row, engine in itertools.product(range(3), rows, engines):
+        collector.measure(engine, row, bodies, 50_000)
+    return {row: {engine.name: statistics.median(engine.figures[row]) for engine in engines} for row in rows}
 
 
-def environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"}
+def reading() -> Table:
+    import reading
+
+    return reading.measure(1_000_000, 1)
 
 
-def seconds(workload: str, variant: str) -> float:
-    """CPU seconds of one call, in a process of its own."""
-    run = subprocess.run(
-        child(workload, variant, calls_of(workload)[0]), check=True, capture_output=True, text=True, env=environment()
-    )
-    return float(run.stdout)
+TABLES: dict[str, tuple[str, Callable[[], Table]]] = {
+    "proxy": ("The proxy", proxies),
+    "collector": ("The collector, CPU seconds per million spans", collectors),
+    "reading": ("Reading a million spans", reading),
+}
 
 
-def instructions(workload: str, variant: str) -> float:
-    """Instructions of one call."""
-    calls = calls_of(workload)[1]
-    return (_counted(workload, variant, 2 * calls) - _counted(workload, variant, calls)) / calls
+def run(words: list[str], peers: list[str], rounds: int, way: str, at_once: int) -> results.Results:
+    """Measures what the words mean: everything, if there are none."""
+    found = results.Results(results.today(), results.machine())
+    special = {word for word in words if word in (*TABLES, "startup")}
+    cases = [case for case in CASES if case.has(words)] if not special else []
+    if cases:
+        found.rows, lineups = measure(cases, peers, rounds, way, at_once)
+        for line in lineups:
+            found.missing |= line.missing
+            for peer, versions in line.versions.items():
+                found.versions.setdefault(peer, {}).update(versions)
+    if not words or "startup" in special:
+        found.startup, missing = startup.measure(peers, max(rounds, 1))
+        found.missing |= missing
+    for name, (heading, made_by) in TABLES.items():
+        if not words or name in special:
+            found.tables[heading] = made_by()
+    return found
 
 
-def _counted(workload: str, variant: str, calls: int) -> int:
-    valgrind = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", "--instr-atstart=no"]
-    run = subprocess.run(
-        valgrind + child(workload, variant, calls),
-        check=True,
-        capture_output=True,
-        text=True,
-        env={**environment(), "CALLGRIND": "1"},
-    )
-    counted = re.search(r"Collected : (\d+)", run.stderr)
-    if counted is None:
-        raise SystemExit("valgrind counted nothing:\n" + run.stderr)
-    return int(counted[1])
+def show(found: results.Results) -> None:
+    for row in found.rows:
+        print(page.table(row))
+    for peer, figures in found.startup.items():
+        print(peer, figures)
+    for heading, table in found.tables.items():
+        print(heading, json.dumps(table, indent=1))
+    for peer, reason in found.missing.items():
+        print(f"{peer} was not measured: {reason}", file=sys.stderr)
 
 
-def report(workload: str, rounds: int, *, count: bool) -> None:
-    times: dict[str, list[float]] = {variant: [] for variant in VARIANTS}
-    for _ in range(rounds):
-        for variant in VARIANTS:
-            times[variant].append(seconds(workload, variant))
-    print(f"\n## {workload}\n")
-    print("| variant | CPU per call, µs: median [range] | added µs | added instructions, thousands | ratio to bare |")
-    print("|---|---|---|---|---|")
-    counts = {variant: instructions(workload, variant) for variant in VARIANTS} if count else {}
-    base = statistics.median(times["none"])
-    for variant in VARIANTS:
-        found = sorted(times[variant])
-        added = (statistics.median(found) - base) * 1e6
-        spread = f"{statistics.median(found) * 1e6:.0f} [{found[0] * 1e6:.0f}..{found[-1] * 1e6:.0f}]"
-        print(f"| {variant} | {spread} | {added:.1f} | {_instruction_columns(counts, variant)} |")
-
-
-def _instruction_columns(counts: dict[str, float], variant: str) -> str:
-    if not counts:
-        return "not counted | not counted"
-    added = counts[variant] - counts["none"]
-    bare = counts["bare"] - counts["none"]
-    return f"{added / 1000:.0f} | {added / bare:.2f}" if bare > 0 else f"{added / 1000:.1f} | -"
-
-
-def report_formats(rounds: int, *, count: bool) -> None:
-    """One row per wire format: what a call of it costs more than the same call untraced."""
-    times: dict[tuple[str, str], list[float]] = {}
-    for _ in range(rounds):
-        for name in FORMATS:
-            for variant in VARIANTS:
-                times.setdefault((name, variant), []).append(seconds(name, variant))
-    print("\n## formats: a whole answer, or 200 chunks where the name ends in -stream\n")
-    print("| format | added CPU, µs: least, median | added instructions, thousands | ratio to a bare span |")
-    print("|---|---|---|---|")
-    for name in FORMATS:
-        added = [ours - none for ours, none in zip(times[name, "llmtrace"], times[name, "none"], strict=True)]
-        least = min(times[name, "llmtrace"]) - min(times[name, "none"])
-        counts = {variant: instructions(name, variant) for variant in VARIANTS} if count else {}
-        spread = f"{least * 1e6:.0f}, {statistics.median(added) * 1e6:.0f}"
-        print(f"| {name} | {spread} | {_instruction_columns(counts, 'llmtrace')} |", flush=True)
+def check_budget(record: bool, way: str, at_once: int) -> None:
+    if record:
+        budget.record(at_once)
+    elif wrong := budget.check(way, at_once):
+        raise SystemExit("overhead: over budget\n" + "\n".join(map(str, wrong)))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="What tracing adds to a call.")
-    parser.add_argument("workloads", nargs="*", choices=[*WORKLOADS, "formats", []], default=[])
-    parser.add_argument("--rounds", type=int, default=7, help="interleaved processes per variant")
-    parser.add_argument("--seconds", action="store_true", help="measure CPU time only")
+    parser = argparse.ArgumentParser(description="What tracing adds to a call, under every instrumentation.")
+    parser.add_argument("words", nargs="*", help="of the rows that are wanted; none for everything")
+    parser.add_argument("--peers", nargs="+", choices=list(PEERS), default=list(PEERS), metavar="PEER")
+    parser.add_argument(
+        "--rounds", type=int, default=5, help="turns that processes take for the times; 0 for counts alone"
+    )
+    parser.add_argument(
+        "--at-once", type=int, default=os.cpu_count() or 1, help="processes whose calls are counted at once"
+    )
+    parser.add_argument("--write", action="store_true", help="write the results and the page")
+    parser.add_argument("--page", action="store_true", help="write the page anew from the newest results")
+    parser.add_argument("--budget", action="store_true", help="check what a call of ours costs")
+    parser.add_argument("--record", action="store_true", help="with --budget: write it")
+    parser.add_argument("--functions", action="store_true", help="count functions, which is quick, also with valgrind")
+    parser.add_argument("--least", action="store_true", help="fail if ours is not the least in every row, by count")
     args = parser.parse_args()
-    count = not args.seconds and shutil.which("valgrind") is not None
-    if not args.seconds and not count:
-        print("valgrind is not installed: instructions are not counted (apt install valgrind)", file=sys.stderr)
-    for workload in args.workloads or [*WORKLOADS, "formats"]:
-        if workload == "formats":
-            report_formats(args.rounds, count=count)
-        else:
-            report(workload, args.rounds, count=count)
+    way = "functions" if args.functions else WAY
+    if args.budget:
+        return check_budget(args.record, way, args.at_once)
+    if args.page:
+        if (path := results.newest()) is None:
+            parser.error(f"there are no results in {results.FOLDER.relative_to(REPOSITORY)}")
+        return page.write(results.load(path), path.name)
+    unknown = set(args.words) - {*TABLES, "startup"} - set().union(*(case.words for case in CASES))
+    if unknown:
+        parser.error(f"no row has the words {', '.join(sorted(unknown))}")
+    if WAY == "functions":
+        print("valgrind is not installed: functions are counted, not instructions", file=sys.stderr)
+    found = run(args.words, args.peers, args.rounds, way, args.at_once)
+    show(found)
+    if args.write or not args.words:
+        page.write(found, found.save().name)
+    if args.least and (lost := page.lost(found)):
+        raise SystemExit("overhead: ours is not the least\n" + "\n".join(lost))
+    return None
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (FailedError, subprocess.CalledProcessError) as failed:
+        raise SystemExit(f"overhead: {failed}") from None

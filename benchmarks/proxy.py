@@ -356,25 +356,28 @@ def measure(ways: list[Way], args: argparse.Namespace) -> None:
             way.add("most memory MB", way.memory("VmHWM"))
 
 
-def report(ways: list[Way]) -> None:
+def table(ways: list[Way]) -> dict[str, dict[str, float]]:
+    """The medians, by figure and way."""
     names = [name for name in dict.fromkeys(name for way in ways for name in way.figures) if name != "calls"]
+    return {
+        name: {way.name: statistics.median(way.figures[name]) for way in ways if name in way.figures} for name in names
+    }
+
+
+def report(ways: list[Way]) -> None:
     print("| " + " | ".join(["", *(way.name for way in ways)]) + " |")
     print("|---" * (len(ways) + 1) + "|")
-    for name in names:
-        cells = [f"{statistics.median(way.figures[name]):,.2f}" if name in way.figures else "" for way in ways]
+    for name, figures in table(ways).items():
+        cells = [f"{figures[way.name]:,.2f}" if way.name in figures else "" for way in ways]
         print("| " + " | ".join([name, *cells]) + " |")
     for way in ways:
         if "calls" in way.figures:
             print(f"\n{way.name} told of {len(way.figures['calls']):,} calls.")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=20, help="of 50 exchanges each way")
-    parser.add_argument("--seconds", type=float, default=2.0, help="of each run at 8 connections")
-    parser.add_argument("--no-download", dest="download", action="store_false", help="without the 1 GB download")
-    parser.add_argument("--mitmproxy", metavar="VENV", help="an environment that mitmproxy is installed in")
-    args = parser.parse_args()
+@contextmanager
+def started(environment: str | None) -> Iterator[list[Way]]:
+    """The server, and the ways to it: directly, through ours, and through mitmproxy of another environment."""
     authority = Authority([HOST])
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -385,10 +388,25 @@ def main() -> None:
         stack.enter_context(forked(lambda: serve(listener, authority.context(HOST))))
         direct = Way("direct", trusting(authority.pem), lambda: socket.create_connection(("127.0.0.1", target)))
         ways = [direct, stack.enter_context(ours(target, str(trust)))]
-        if args.mitmproxy:
-            ways.append(stack.enter_context(mitmproxy(args.mitmproxy, target, str(trust), directory)))
+        if environment:
+            ways.append(stack.enter_context(mitmproxy(environment, target, str(trust), directory)))
+        yield ways
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=20, help="of 50 exchanges each way")
+    parser.add_argument("--seconds", type=float, default=2.0, help="of each run at 8 connections")
+    parser.add_argument("--no-download", dest="download", action="store_false", help="without the 1 GB download")
+    parser.add_argument("--mitmproxy", metavar="VENV", help="an environment that mitmproxy is installed in")
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    args = parser.parse_args()
+    with started(args.mitmproxy) as ways:
         measure(ways, args)
-        report(ways)
+        if args.json:
+            print(json.dumps(table(ways)))
+        else:
+            report(ways)
 
 
 if __name__ == "__main__":
