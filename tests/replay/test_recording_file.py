@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from base64 import b64encode
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -68,6 +70,10 @@ def test_a_file_is_read_by_people() -> None:
     )
 
 
+def answered(text: str) -> Recording:
+    return Recording(REQUEST, 200, {}, [text.encode()], 0.1)
+
+
 @given(st.lists(st.binary(min_size=1)), st.sampled_from([200, 429]), st.none() | st.just("ReadError"))
 def test_any_answer_comes_out_as_it_went_in(chunks: list[bytes], status: int, cut: str | None) -> None:
     recording = Recording(REQUEST, status, {}, chunks, 1.5, cut)
@@ -125,6 +131,67 @@ def test_no_secret_is_in_the_directory(provider: Provider, tape: Tape) -> None:
         assert HTTPX.post(NOWHERE + PATH, json=body).status == 200
 
 
+@pytest.mark.parametrize("cut", [30, 46], ids=["within the key", "within a character beside it"])
+def test_a_secret_that_came_in_two_pieces_is_found(cut: int) -> None:
+    body = f'data: {{"key": "{KEY}", "said": "☀"}}\n\n'.encode()
+    cut = body.index("☀".encode()) + 1 if cut == 46 else cut
+    (chunk,) = decode(encode(Recording(REQUEST, 200, {}, [body[:cut], body[cut:]], 0.1))).chunks
+    assert chunk.decode() == 'data: {"key": "[redacted]", "said": "☀"}\n\n'
+
+
+def test_variants_of_a_request_are_beside_each_other_and_each_is_found(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    for name, times in (("aaaaaa", (1,)), ("bbbbbb", (1, 2))):
+        for number in times:
+            store.write(store.path(REQUEST, number, name), answered(f"{name}{number}"))
+    found = [
+        read(store.find(REQUEST, number, name, among) or tmp_path).chunks
+        for name, number, among in (("bbbbbb", 1, 1), ("bbbbbb", 9, 9), ("aaaaaa", 2, 1), ("cccccc", 2, 1))
+    ]
+    assert found == [[b"bbbbbb1"], [b"bbbbbb2"], [b"aaaaaa1"], [b"bbbbbb2"]]
+
+
+def test_a_variant_of_an_earlier_run_gives_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(str(tmp_path))
+    old, kept, new = (store.path(REQUEST, 1, name) for name in ("aaaaaa", "bbbbbb", "cccccc"))
+    for path in (old, kept, store.path(REQUEST, 2, "aaaaaa")):
+        store.write(path, answered("it"))
+    os.utime(old, (1000, 1000))
+    monkeypatch.setenv(replay.RECORD_BEGAN, "2000")
+    store.write(new, answered("it"))
+    assert sorted(path.name.split(".")[-2] for path in tmp_path.iterdir()) == ["1-bbbbbb", "1-cccccc", "2-aaaaaa"]
+
+
+def test_a_question_about_an_id_gets_the_answer_about_that_id(tape: Tape) -> None:
+    one, other = "3f2504e0-4f89-41d3-9a0c-0305e82c3301", "6ba7b810-9dad-41d1-80b4-00c04fd430c8"
+
+    def ask(scope: str, order: str) -> bytes:
+        replay.new_scope(scope)
+        transport = HTTPX.transport(lambda _: (200, {}, [f"about {order}".encode()]))
+        body = chat(f"Where is order {order}?")
+        return HTTPX.post("https://api.openai.com" + PATH, json=body, transport=transport).body
+
+    with tape.record():
+        live = [ask("test_a", one), ask("test_b", other)]
+    with tape.replay():
+        again = [ask("test_b", other), ask("test_a", one)]
+    assert again[::-1] == live == [f"about {one}".encode(), f"about {other}".encode()]
+
+
+def test_a_body_that_cannot_be_seen_is_neither_recorded_nor_answered(provider: Provider, tape: Tape) -> None:
+    def post(url: str) -> httpx.Response:
+        with httpx.Client() as client:
+            return client.post(url + PATH, content=iter([json.dumps(chat("cats")).encode()]))
+
+    with tape.record():
+        assert post(provider.url).status_code == 200
+    assert tape.files == []
+    with tape.replay():
+        answer = post(NOWHERE)
+    assert answer.status_code == 400
+    assert "cannot be told from others: its body is streamed" in answer.json()["error"]["message"]
+
+
 def test_many_may_write_the_same_file(tmp_path: Path) -> None:
     store = Store(str(tmp_path / "cassettes"))
     path = store.path(REQUEST, 1)
@@ -156,6 +223,14 @@ def test_a_damaged_file_says_why(text: str, why: str) -> None:
     with pytest.raises(Damaged) as damage:
         decode(text)
     assert str(damage.value) == why
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, '{"llmtrace_recording":1,"request":{},"response":{"status":1e999,"headers":{}}}']
+)
+def test_a_file_beyond_all_bounds_is_damaged(text: str) -> None:
+    with pytest.raises(Damaged):
+        decode(text)
 
 
 def test_a_damaged_file_is_named_to_whoever_asks(provider: Provider, tape: Tape) -> None:

@@ -111,6 +111,9 @@ def test_the_day_and_the_hour_do_not(form: str) -> None:
         ("see http://localhost:8080/docs", "see http://localhost:43211/docs"),
         ("span 4bf92f3577b34da6a3ce929d0e0e4736", "span 00f067aa0ba902b700f067aa0ba902b7"),
         ("/tmp/tmpab12cd/a.txt", "/tmp/tmpzz99/a.txt"),
+        ("/tmp/agent-ab12cd_x/a.txt", "/tmp/agent-zz9a_b0q/a.txt"),
+        ("/tmp/tmp.Ab12Cd34Ef/a.txt", "/tmp/tmp.zZ99aaBBcc/a.txt"),
+        ("- Platform: linux\n- OS Version: Linux 6.1", "- Platform: darwin\n- OS Version: Darwin 24.1.0"),
         ("/tmp/pytest-of-me/pytest-7/test_it0/a.txt", "/tmp/pytest-of-ci/pytest-0/test_it0/a.txt"),
     ],
 )
@@ -127,10 +130,87 @@ def test_what_a_run_draws_does_not(one: str, other: str) -> None:
         ("meet at 10:30", "meet at 11:30"),
         ("https://example.com:8080", "https://example.com:8081"),
         ("A" * 600, "A" * 599 + "B"),
+        ("read /tmp/orders.csv", "read /tmp/users.csv"),
+        ("read /tmp/orders-2023.csv", "read /tmp/orders-2024.csv"),
+        ("read /tmp/orders/a.csv", "read /tmp/users/a.csv"),
+        ("Platform: iOS", "Platform: Android"),
+        ("OS Version: 17 of the phone", "OS Version: 18 of the phone"),
     ],
 )
 def test_what_a_question_is_about_does(one: str, other: str) -> None:
     assert key(says(one)) != key(says(other))
+
+
+def called(**arguments: Any) -> dict[str, dict[str, Any]]:
+    """What a tool is called with, and gives, as each provider has it in its history."""
+    tool = {"toolUseId": "tooluse_a1b2c3d4e5f6", "name": "get"}
+    result = {"toolUseId": "tooluse_a1b2c3d4e5f6", "content": [{"json": arguments}]}
+    return {
+        "OpenAI": {"messages": [{"tool_calls": [{"function": {"arguments": json.dumps(arguments)}}]}]},
+        "Anthropic": {
+            "messages": [{"content": [{"type": "tool_use", "id": "toolu_01", "name": "g", "input": arguments}]}]
+        },
+        "Gemini": {"contents": [{"parts": [{"functionCall": {"name": "get", "args": arguments}}]}]},
+        "Gemini's result": {"contents": [{"parts": [{"functionResponse": {"name": "g", "response": arguments}}]}]},
+        "Bedrock": {"messages": [{"content": [{"toolUse": tool | {"input": arguments}}]}]},
+        "Bedrock's result": {"messages": [{"content": [{"toolResult": result}]}]},
+    }
+
+
+@pytest.mark.parametrize("provider", called())
+@pytest.mark.parametrize("name", ["user_id", "session_id", "call_id", "signature", "id", "client_metadata"])
+def test_what_a_tool_is_called_with_counts_whatever_its_name(provider: str, name: str) -> None:
+    one, other = called(**{name: "ORDER-20231"}), called(**{name: "ORDER-20232"})
+    assert key(one[provider]) != key(other[provider])
+
+
+@pytest.mark.parametrize("field", ["container", "previous_response_id", "conversation"])
+def test_what_a_server_keeps_counts(field: str) -> None:
+    assert key({field: "cntr_abc1234567890123"}) != key({field: "cntr_abc1234567890124"})
+
+
+def test_a_documents_own_id_counts() -> None:
+    def about(name: str) -> dict[str, Any]:
+        return {"messages": [{"role": "user", "content": [{"type": "document", "id": name}]}]}
+
+    assert key(about("report-2023")) != key(about("report-2024"))
+
+
+def variant(text: str) -> str:
+    return asking.identify(request(says(text))).variant
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("order 3f2504e0-4f89-41d3-9a0c-0305e82c3301", "order 6ba7b810-9dad-11d1-80b4-00c04fd430c8"),
+        ("explain 1dda6e31a5e19f8fb2c57beb1d98e8f2", "explain 957071a53b84efb920d5b5f8a5457a49"),
+        ("on 1969-07-20 20:17:40", "on 2001-09-11 08:46:40"),
+        ("buy item_abc123def456", "buy item_xyz123def456"),
+        ("the server at localhost:8080", "the server at localhost:8081"),
+    ],
+)
+def test_an_id_that_may_be_drawn_or_meant_makes_a_variant_of_the_same_request(one: str, other: str) -> None:
+    assert key(says(one)) == key(says(other))
+    assert variant(one) != variant(other)
+    assert variant(one) == variant(one)
+
+
+def test_a_request_without_ids_in_its_texts_has_no_variant() -> None:
+    body = says("hi") | {"metadata": {"user_id": "user_1"}, "prompt_cache_key": "3f2504e0-4f89-41d3-9a0c-0305e82c3301"}
+    assert asking.identify(request(body)).variant == ""
+
+
+def test_a_request_whose_body_cannot_be_seen_is_told_from_no_other() -> None:
+    with pytest.raises(asking.UnseenError, match=r"api\.openai\.com cannot be told from others: its body is streamed"):
+        asking.document(request({})._replace(body=None))
+
+
+def test_what_signs_a_url_is_no_part_of_it() -> None:
+    query = (
+        "X-Amz-Credential=AKIAIOSFODNN7EXAMPLE&X-Amz-Signature=0123456789abcdef&X-Amz-Date=20261121T000000Z&sig=abc&v=1"
+    )
+    assert asking.document(request({}, query=query))["query"] == {"v": "1"}
 
 
 def test_places_of_this_machine_have_names() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -11,7 +12,7 @@ from typing import Final
 from llmtrace_otel.cli.errors import UsageError
 from llmtrace_otel.output.notice import say
 from llmtrace_otel.read.text import plural
-from llmtrace_otel.replay import MISSES, RECORD, REPLAY
+from llmtrace_otel.replay import MISSES, RECORD, RECORD_BEGAN, REPLAY
 
 MISSED: Final = 3
 """The exit code of a command that did well, but for calls without a recording."""
@@ -46,6 +47,7 @@ def prepare(record: str | None, replay: str | None) -> Misses:
         os.environ.pop(variable, None)
     if record is not None:
         os.environ[RECORD] = str(_made(Path(record).absolute()))
+        os.environ[RECORD_BEGAN] = str(time.time())
         return Misses()
     directory = Path(replay or "").absolute()
     if not any(directory.glob("*.json")):

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 RECORD: Final = "LLMTRACE_RECORD"
 REPLAY: Final = "LLMTRACE_REPLAY"
+RECORD_BEGAN: Final = "LLMTRACE_RECORD_BEGAN"
+"""When the run began that records, in seconds since 1970: what is older is of an earlier one."""
 MISSES: Final = "LLMTRACE_REPLAY_MISSES"
 """A file to which each miss adds a line: `llmtrace run` counts them there, whichever process they are in."""
 

@@ -73,7 +73,7 @@ def encode(recording: Recording) -> str:
     if body is not None:
         response["body"] = scrubbed_value(body)
     elif whole:
-        response["chunks"] = [_lines(chunk) for chunk in recording.chunks]
+        response["chunks"] = [_lines(chunk) for chunk in _uncut(recording.chunks, whole)]
     if recording.cut is not None:
         response["cut"] = recording.cut
     document = {
@@ -90,7 +90,7 @@ def decode(text: str) -> Recording:
     """A recording from the text of its file. Raises Damaged."""
     try:
         document = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Damaged(f"it is not JSON: {error}") from None
     try:
         version = document["llmtrace_recording"]
@@ -110,7 +110,7 @@ def decode(text: str) -> Recording:
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise Damaged(f"it lacks what a recording has ({type(error).__name__}: {error})") from None
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise Damaged(str(error)) from None
 
 
@@ -128,6 +128,16 @@ def _object(whole: bytes) -> dict[str, Any] | None:
 
 def _encoded(body: Any) -> bytes:
     return json.dumps(body, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
+def _uncut(chunks: list[bytes], whole: bytes) -> list[bytes]:
+    """An answer's pieces; one piece, if a secret was cut in two: it would not be found in either."""
+    try:
+        pieces = "".join(scrubbed(chunk.decode()) for chunk in chunks)
+    except UnicodeDecodeError:
+        pieces = ""  # a character was cut, and is base64 in both pieces
+    found = scrubbed(text := whole.decode("utf-8", "replace"))
+    return chunks if found in (text, pieces) else [whole]
 
 
 def _lines(chunk: bytes) -> list[str] | dict[str, str]:

@@ -22,7 +22,7 @@ from llmtrace_otel.output.notice import say
 from llmtrace_otel.replay import MISSES
 from llmtrace_otel.replay import asked as asking
 from llmtrace_otel.replay import recording as recordings
-from llmtrace_otel.replay.asked import Asked, Document
+from llmtrace_otel.replay.asked import Asked, Document, Identity
 from llmtrace_otel.replay.nearest import Difference, differences, distance
 from llmtrace_otel.replay.recording import Damaged, Recording
 from llmtrace_otel.replay.store import Store, read
@@ -43,7 +43,7 @@ class _Scope:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._counts: Counter[tuple[str, str]] = Counter()
+        self._counts: Counter[tuple[str, str, str | None]] = Counter()
         self.name = ""
 
     def begin(self, name: str) -> None:
@@ -51,12 +51,12 @@ class _Scope:
             self._counts.clear()
             self.name = name
 
-    def number(self, who: str, request: Document) -> int:
-        """The how manieth time this is."""
-        counted = who, asking.key(request)
+    def number(self, who: str, identity: Identity) -> tuple[int, int]:
+        """The how manieth time this is, and among those of the same variant."""
+        key = asking.key(identity.document)
         with self._lock:
-            self._counts[counted] += 1
-            return self._counts[counted]
+            self._counts.update([(who, key, None), (who, key, identity.variant)])
+            return self._counts[who, key, None], self._counts[who, key, identity.variant]
 
 
 SCOPE: Final = _Scope()
@@ -72,9 +72,10 @@ class Recorder:
     def begin(self, asked: Asked, who: str = "") -> Taking | None:
         """A request is about to be sent; `who` is the child program that sends it."""
         try:
-            request = asking.document(asked)
-            path = self._store.path(request, SCOPE.number(who, request))
-            return Taking(self, path, request, asked.secrets)
+            identity = asking.identify(asked)
+            request, variant = identity
+            number, _ = SCOPE.number(who, identity)
+            return Taking(self, self._store.path(request, number, variant), request, asked.secrets)
         except Exception as error:
             self.fail(error)
             return None
@@ -171,9 +172,10 @@ class Player:
     def answer(self, asked: Asked, who: str = "") -> Answer:
         """The recorded answer, or an error; `who` is the child program that asks."""
         try:
-            request = asking.document(asked)
-            number = SCOPE.number(who, request)
-            path = self._store.find(request, number)
+            identity = asking.identify(asked)
+            request, variant = identity
+            number, among = SCOPE.number(who, identity)
+            path = self._store.find(request, number, variant, among)
             near = _near(request, self._store.beside(request)) if path is None else []
             if path is None and near and not near[0].differences:
                 same = [one.path for one in near if not one.differences]
@@ -181,6 +183,8 @@ class Player:
             return self._miss(request, near) if path is None else _played(path)
         except _UnreadableError as error:
             return refusal(str(error))
+        except asking.UnseenError as error:
+            return refusal(f"llmtrace replay: {error}")
         except Exception as error:
             _log.debug("llmtrace: a request could not be answered", exc_info=True)
             return refusal(f"llmtrace replay: a request to {asked.host} cannot be answered: {error!r}")
