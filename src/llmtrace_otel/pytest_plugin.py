@@ -71,11 +71,13 @@ def pytest_configure(config: pytest.Config) -> None:
     if option.llmtrace == "off":
         return
     if not hasattr(config, "workerinput"):
-        if option.llmtrace_budget or option.llmtrace_baseline or option.llmtrace_tolerance:
+        of_run = option.llmtrace_budget, option.llmtrace_baseline, option.llmtrace_tolerance
+        if of_run != (None, None, None):  # "" is a mistake to be told, such as a variable that is not set
             summary(config)
         else:
             config.pluginmanager.register(_FirstReport(config))
-    if config.getini("llmtrace_budget") or option.llmtrace_out or any(map(os.environ.get, REPLAY_VARIABLES)):
+    replays = any(map(os.environ.get, REPLAY_VARIABLES))
+    if config.getini("llmtrace_budget") or option.llmtrace_out is not None or replays:
         recording(config)
 
 

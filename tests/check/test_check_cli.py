@@ -156,11 +156,19 @@ def test_a_full_disk_is_told(folder, monkeypatch):
 def test_what_cannot_be_read_is_told_and_the_rest_judged(folder):
     folder.write("t.jsonl", "{damaged\n" * 7 + lines(CALL))
     code, out, err = folder.run("check", "t.jsonl", "--max-calls", "1")
-    assert (code, out) == (0, KEPT)
+    assert (code, out) == (3, "ok   budget.calls\n1 passed · 1 trace · 7 lines could not be read\n")
     assert err.splitlines()[0] == (
         "llmtrace check: t.jsonl: line 1: not JSON (JSON is malformed: object keys must be strings (byte 1))"
     )
     assert err.splitlines()[5:] == ["llmtrace check: and 2 more"]
+
+
+@pytest.mark.parametrize(("most", "code", "result"), [("1", 3, "error"), ("0", 1, "fail")])
+def test_lines_that_cannot_be_read_are_no_pass_and_no_excuse(folder, most, code, result):
+    folder.write("t.jsonl", lines(CALL) + lines(CALL)[:50])
+    told, out, _ = folder.run("check", "t.jsonl", "--max-calls", most, "--format", "json")
+    report = json.loads(out)
+    assert (told, report["result"], report["unread"]) == (code, result, 1)
 
 
 def test_nothing_readable_cannot_be_told(folder):

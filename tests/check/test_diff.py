@@ -237,7 +237,7 @@ def test_lines_that_cannot_be_read_are_told(diff):
     assert code == 0
     assert len(messages.splitlines()) == 6
     assert messages.splitlines()[0].startswith("llmtrace diff: new.jsonl: line 2: ")
-    assert messages.splitlines()[5] == "llmtrace diff: new.jsonl: and 2 more"
+    assert messages.splitlines()[5] == "llmtrace diff: and 2 more"
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from llmtrace_otel.check.formats import FORMATS
+from llmtrace_otel.check.measure import Measure
 from llmtrace_otel.check.rules.engine import check
 from llmtrace_otel.check.rules.load import loads
 from llmtrace_otel.check.rules.partition import partitioned
@@ -141,3 +142,13 @@ def test_the_later_record_of_a_span_is_the_one_that_counts(tmp_path):
     file.write_text(line(first) + line(again))
     report = check(loads("[budget]\ncost = 1\n", "r.toml"), [str(file)], print)
     assert (report.exit_code, report.spans, report.outcomes[0].most) == (0, 1, (0.5, "trace 7f3a91c2"))
+
+
+def test_of_a_call_all_is_kept_that_its_price_depends_on(tmp_path):
+    replayed = "llm gpt-5 in=1000 out=500 cache=200 gen_ai.provider.name=openai openai.response.service_tier={} "
+    called = spans("\n".join(replayed.format(tier) + "llmtrace.replay=true" for tier in ("flex", "priority")))
+    file = tmp_path / "t.jsonl"
+    file.write_text("".join(map(line, called)))
+    report = check(loads("[budget]\ncost = 1\n", "r.toml"), [str(file)], print)
+    assert report.outcomes[0].most == (Measure(called).cost, "trace 7f3a91c2")
+    assert Measure(called).cost > 0

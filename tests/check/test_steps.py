@@ -7,7 +7,7 @@ import pytest
 from check_helpers import spans, steps, trace
 from msgspec import structs
 
-from llmtrace_otel.check import NotEvaluableError, Trace, Unknown
+from llmtrace_otel.check import NotEvaluableError, RuleError, Trace, Unknown
 from llmtrace_otel.check.trace import forest
 from llmtrace_otel.telemetry import semconv
 
@@ -256,19 +256,32 @@ def test_an_embedding_has_no_output_tokens():
 @pytest.mark.parametrize(
     ("question", "refusal"),
     [
-        (lambda tools: tools.cost, "there are no tools, so there is no cost of them"),
-        (lambda tools: tools.tokens, "there are no tools, so there is no tokens of them"),
-        (lambda tools: tools.cached_ratio, "there are no tools, so there is no tokens of them"),
-        (lambda tools: tools.duration, "there are no tools, so there is no duration of them"),
-        (lambda tools: tools.first, "there are no tools, so there is no step of them"),
-        (lambda tools: tools.all(bool), "there are no tools, so there is no all() of them"),
-        (lambda tools: tools.any(bool), "there are no tools, so there is no any() of them"),
+        (lambda tools: tools.cost, "there are no tools, so they have no cost"),
+        (lambda tools: tools.tokens, "there are no tools, so they have no tokens"),
+        (lambda tools: tools.cached_ratio, "there are no tools, so they have no tokens"),
+        (lambda tools: tools.duration, "there are no tools, so they have no duration"),
+        (lambda tools: tools.first, "there are no tools, so they have no step"),
+        (lambda tools: tools.all(bool), "there are no tools, so they have no all()"),
+        (lambda tools: tools.any(bool), "there are no tools, so they have no any()"),
         (lambda tools: tools.one(), "'*' matches 0 of the tools: none"),
     ],
 )
 def test_nothing_can_be_said_of_no_steps(question, refusal):
     with pytest.raises(NotEvaluableError) as refused:
         question(trace("llm m").tools)
+    assert str(refused.value) == refusal
+
+
+@pytest.mark.parametrize(
+    ("kind", "refusal"),
+    [
+        ("tools", "there is no kind 'tools'; did you mean tool?"),
+        ("x*", "there is no kind 'x*'; agent, workflow, llm, tool, embed, fetch, process, http, span"),
+    ],
+)
+def test_a_kind_that_there_is_not_selects_nothing_by_mistake(kind, refusal):
+    with pytest.raises(RuleError) as refused:
+        trace("llm m").where(kind=kind)
     assert str(refused.value) == refusal
 
 

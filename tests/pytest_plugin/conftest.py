@@ -15,6 +15,8 @@ import pytest
 from provider import Provider
 
 OWN = ("LLMTRACE_", "OTEL_", "TRACEPARENT", "BAGGAGE", "PYTEST_", "PYTHONPATH", "OPENAI_", "GITHUB_", "CI", "COLUMNS")
+WITHOUT = "-p no:cacheprovider -p no:hypothesispytest -p no:anyio -p no:xdist"
+"""Other plugins, whose start costs more than most of these tests; `-p xdist` has one of them all the same."""
 SECONDS = 120
 ASKING = '''
 """Asks the local provider: `ask(model, input=…, output=…)`, by httpx."""
@@ -66,10 +68,7 @@ class Suite:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(OWN)}
         self._environ = kept | {"OPENAI_BASE_URL": f"{url}/v1"}
         self.write("asking.py", ASKING)
-        self.write(
-            "pytest.ini",
-            "[pytest]\naddopts = -q --tb=short -p no:cacheprovider -p no:hypothesispytest\nfilterwarnings = error\n",
-        )
+        self.write("pytest.ini", f"[pytest]\naddopts = -q --tb=short {WITHOUT}\nfilterwarnings = error\n")
 
     def write(self, name: str, text: str) -> None:
         (self.path / name).write_text(textwrap.dedent(text))

@@ -9,8 +9,8 @@ from xml.etree import ElementTree
 import pytest
 
 TESTS = """
-import subprocess, sys, unittest
-import pytest
+import atexit, os, subprocess, sys, unittest
+import httpx, pytest
 from asking import ask
 from llmtrace_otel import agent
 
@@ -94,11 +94,36 @@ def test_command(llmtrace_run):
 
 def test_long_command(llmtrace_run):
     llmtrace_run("sleep 60", timeout=0.1)
+
+def test_unknown_kind(llmtrace):
+    ask()
+    assert llmtrace.where(kind="tools").count == 0
+
+def test_unreadable_tree(llmtrace):
+    ask()
+    llmtrace.assert_tree("lm gpt-4o-mini")
+
+def test_stream_left_open(llmtrace):
+    left_open()
+    assert llmtrace.llm.count == 0
+
+@pytest.mark.llm_budget(calls=0)
+def test_budget_with_a_stream_left_open():
+    left_open()
+
+def left_open():
+    client = httpx.Client()
+    body = {"model": "gpt-4o-mini", "messages": [], "stream": True}
+    request = client.build_request("POST", os.environ["OPENAI_BASE_URL"] + "/chat/completions", json=body)
+    answer = client.send(request, stream=True)
+    atexit.register(client.close)
+    atexit.register(answer.close)
 """
 WHY_NOTHING = (
     "the test, its threads and its child processes made no LLM call by httpx, httpx2, LiteLLM, boto3 or websockets; "
     "is the client mocked, or does it use another library?"
 )
+NOT_ENDED = "1 call not ended: 'chat gpt-4o-mini'; read the stream to its end, or close it"
 NO_PRICE = "the cost of 1 of 1 call is unknown: no price, or no token counts, for 'acme-1'; price it in LLMTRACE_PRICES"
 ONE_CALL = """---------------------------------- LLM trace -----------------------------------
 llm gpt-4o-mini  1000→100 tok  $0.00021
@@ -109,7 +134,7 @@ test_agent.py:9: in test_plain_assert
     assert llmtrace.llm.cost <= 0.0001
 E   assert 0.00075 <= 0.0001
 E    +  where 0.00075 = <1 llm calls: gpt-4o-mini>.cost
-E    +    where <1 llm calls: gpt-4o-mini> = <trace of 1 spans>.llm
+E    +    where <1 llm calls: gpt-4o-mini> = <trace of 1 span>.llm
 ---------------------------------- LLM trace -----------------------------------
 llm gpt-4o-mini  1000→1000 tok  $0.00075
 """,
@@ -207,6 +232,27 @@ E   subprocess.TimeoutExpired: Command 'sleep 60' timed out after 0.1 seconds
 ---------------------------------- LLM trace -----------------------------------
 process sh ✗ SIGKILL
 """,
+    "test_unknown_kind": f"""
+test_agent.py:90: in test_unknown_kind
+    assert llmtrace.where(kind="tools").count == 0
+           ^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+E   llmtrace_otel.check.errors.RuleError: there is no kind 'tools'; did you mean tool?
+{ONE_CALL}""",
+    "test_unreadable_tree": f"""
+test_agent.py:94: in test_unreadable_tree
+    llmtrace.assert_tree("lm gpt-4o-mini")
+E   llmtrace_otel.check.errors.RuleError: line 1: 'lm' is no kind of step; did you mean llm?: 'lm gpt-4o-mini'
+{ONE_CALL}""",
+    "test_stream_left_open": f"""
+test_agent.py:98: in test_stream_left_open
+    assert llmtrace.llm.count == 0
+           ^^^^^^^^^^^^
+E   llmtrace_otel.check.errors.NotEvaluableError: no spans were recorded: {NOT_ENDED}
+""",
+    "test_budget_with_a_stream_left_open": f"""
+LLM budget cannot be evaluated
+  {NOT_ENDED}
+""",
 }
 USAGE = """
     $0.00075   2,000 tokens    1 call  test_agent.py::test_plain_assert
@@ -218,19 +264,22 @@ USAGE = """
     $0.00021   1,100 tokens    1 call  test_agent.py::test_teardown
     $0.00021   1,100 tokens    1 call  test_agent.py::test_that_fails_for_another_reason
     $0.00021   1,100 tokens    1 call  test_agent.py::test_tree
+    $0.00021   1,100 tokens    1 call  test_agent.py::test_unknown_kind
+    $0.00021   1,100 tokens    1 call  test_agent.py::test_unreadable_tree
    $0.00 + ?   1,100 tokens    1 call  test_agent.py::test_budget_without_price
    $0.00 + ?   1,100 tokens    1 call  test_agent.py::test_without_price
-$0.00285 + ?  15,200 tokens  13 calls  in all
+$0.00327 + ?  17,400 tokens  15 calls  in all
 --llmtrace-budget exceeded
-  calls  13 > 12  (+8%)
+  calls  15 > 14  (+7%)
 """
 
 
-@pytest.fixture(scope="module", params=["alone", "-n2"])
+@pytest.fixture(scope="module", params=[(), ("-p", "xdist", "-n2")], ids=["alone", "-n2"])
 def ran(request, module_suite):
     module_suite.write("test_agent.py", TESTS)
+    (module_suite.path / "tmp").mkdir(exist_ok=True)
     return module_suite.run(
-        "--junitxml=junit.xml", "--llmtrace-budget=calls=12", *([request.param] if request.param != "alone" else [])
+        "--junitxml=junit.xml", "--llmtrace-budget=calls=14", *request.param, TMPDIR=str(module_suite.path / "tmp")
     )
 
 
@@ -242,7 +291,11 @@ def junit(ran, module_suite):
 
 
 def test_every_failure_fails(ran):
-    assert (ran.code, ran.outcomes) == (1, {"failed": 13, "passed": 1, "errors": 4})
+    assert (ran.code, ran.outcomes) == (1, {"failed": 17, "passed": 1, "errors": 4})
+
+
+def test_no_span_is_left_behind_even_if_it_ends_after_the_last_test(ran, module_suite):
+    assert list((module_suite.path / "tmp").rglob("*.jsonl")) == []
 
 
 @pytest.mark.parametrize("test", BLOCKS)

@@ -76,6 +76,9 @@ def agents(suite):
             "--llmtrace-baseline: {path}/pytest.ini, line 1: no JSON: Expecting value; "
             "restore it, or delete it and record it anew",
         ),
+        (["--llmtrace-budget="], "--llmtrace-budget: a budget without a limit; write one such as cost=0.05 tokens=20k"),
+        (["--llmtrace-baseline="], "--llmtrace-baseline: {path}: Is a directory"),
+        (["--llmtrace-out=."], "--llmtrace-out '.' is where the tests are; name another, such as spans"),
         (["--llmtrace-out=pytest.ini"], "--llmtrace-out {path}/pytest.ini: File exists"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -91,11 +94,22 @@ def test_off_skips_tests_with_a_fixture_and_checks_no_budget(agents):
     assert (ran.code, ran.outcomes) == (0, {"passed": 2, "skipped": 1})
 
 
-def test_all_records_every_test_and_the_ini_budget_is_that_of_those_that_make_calls(suite):
-    suite.write("test_agent.py", "from asking import ask\ndef test_idle(): pass\ndef test_plain(): ask()\n")
-    ran = suite.run("--llmtrace=all", "-o", "llmtrace_budget=tokens=1k")
-    assert (ran.code, ran.outcomes) == (1, {"passed": 1, "failed": 1})
+def test_all_records_every_test_with_the_budget_and_the_content_that_ini_values_say(suite):
+    suite.write(
+        "test_agent.py",
+        """
+        from asking import ask
+        def test_idle(): pass
+        def test_plain(): ask()
+        def test_content(llmtrace):
+            ask(input=1)
+            llmtrace.llm.one().input
+        """,
+    )
+    ran = suite.run("--llmtrace=all", "-o", "llmtrace_budget=tokens=1k", "-o", "llmtrace_content=false")
+    assert (ran.code, ran.outcomes) == (1, {"passed": 1, "failed": 2})
     assert ran.block("test_plain") == OVER_INI_BUDGET
+    assert "the input messages of llm gpt-4o-mini are not recorded" in ran.block("test_content")
 
 
 def test_the_budget_of_the_run_fails_it_though_all_tests_pass(agents):
@@ -110,20 +124,6 @@ def test_a_budget_of_a_run_without_calls_says_so(agents):
         0,
         ["--llmtrace-budget: no test that was recorded made an LLM call"],
     )
-
-
-def test_content_can_be_left_out(suite):
-    suite.write(
-        "test_agent.py",
-        """
-        from asking import ask
-        def test_content(llmtrace):
-            ask()
-            llmtrace.llm.one().input
-    """,
-    )
-    ran = suite.run("-o", "llmtrace_content=false")
-    assert "the input messages of llm gpt-4o-mini are not recorded" in ran.block("test_content")
 
 
 def test_github_is_told_of_failures_and_usage(agents):

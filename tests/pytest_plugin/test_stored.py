@@ -24,20 +24,27 @@ def test_shape(llmtrace, llmtrace_snapshot, name):
     llmtrace_snapshot()
     llmtrace_snapshot(tokens="exact")
 
+def test_later(llmtrace, llmtrace_snapshot):
+    work()
+    llmtrace_snapshot()
+
 def test_nothing(llmtrace_snapshot):
     with pytest.raises(Exception, match="no spans were recorded"):
         llmtrace_snapshot()
 """
 BASELINE = "--llmtrace-baseline=used.json"
 FILE = "__llmtrace__/test_agent/test_shape[a_b]-cab8842b.txt"
+LATER = "__llmtrace__/test_agent/test_later.txt"
 MISSING = f"""
-test_agent.py:18: in test_shape
+test_agent.py:23: in test_later
     llmtrace_snapshot()
-E   AssertionError: there is no {FILE}; review this shape and run with --llmtrace-update to store it:
+E   AssertionError: there is no {LATER}; review this shape and run with --llmtrace-update to store it:
 E   agent planner
+E     llm gpt-4o-mini
 E     llm gpt-4o-mini
 ---------------------------------- LLM trace -----------------------------------
 agent planner
+├─ llm gpt-4o-mini  1000→100 tok  $0.00021
 └─ llm gpt-4o-mini  1000→100 tok  $0.00021
 """
 CHANGED = f"""
@@ -62,12 +69,14 @@ $0.00042  2,200 tokens  2 calls  in all
 LLM baseline: 2 tests written to used.json
 """
 MORE = """
-$0.00063  3,300 tokens  3 calls  test_agent.py::test_used
-$0.00063  3,300 tokens  3 calls  in all
+$0.00042  2,200 tokens  2 calls  test_agent.py::test_later
+$0.00042  2,200 tokens  2 calls  test_agent.py::test_shape[a/b]
+$0.00042  2,200 tokens  2 calls  test_agent.py::test_used
+$0.00126  6,600 tokens  6 calls  in all
 LLM baseline exceeded
-  test_agent.py::test_used  tokens  1,100 → 3,300 (+200%, 100% allowed)
-  test_agent.py::test_used  calls  1 → 3 (+200%, 100% allowed)
-  test_agent.py::test_used  cost  $0.00021 → $0.00063 (+200%, 100% allowed)
+  test_agent.py::test_used  tokens  1,100 → 2,200 (+100%, 50% allowed)
+  test_agent.py::test_used  calls  1 → 2 (+100%, 50% allowed)
+  test_agent.py::test_used  cost  $0.00021 → $0.00042 (+100%, 50% allowed)
 """
 
 
@@ -78,17 +87,13 @@ def agents(module_suite):
 
 
 @pytest.fixture(scope="module")
-def missing(agents):
-    return agents.run("-k", "shape")
+def stored(agents):
+    return agents.run(BASELINE, "--llmtrace-update", "-k", "not later")
 
 
 @pytest.fixture(scope="module")
-def stored(agents, missing):
-    return agents.run(BASELINE, "--llmtrace-update")
-
-
-def test_a_shape_that_is_not_stored_fails_and_says_how_to_store_it(missing):
-    assert (missing.code, missing.block("test_shape[a/b]")) == (1, MISSING)
+def changed(agents, stored):
+    return agents.run(BASELINE, "--llmtrace-tolerance=50%", CALLS="2")
 
 
 def test_update_stores_shapes_and_what_tests_used(agents, stored):
@@ -100,15 +105,17 @@ def test_update_stores_shapes_and_what_tests_used(agents, stored):
 
 
 def test_the_same_again_passes(agents, stored):
-    ran = agents.run(BASELINE)
-    assert (ran.code, ran.outcomes) == (0, {"passed": 3})
+    ran = agents.run(BASELINE, "-k", "not later")
+    assert (ran.code, ran.outcomes) == (0, {"passed": 3, "deselected": 1})
 
 
-def test_another_shape_fails_with_the_difference(agents, stored):
-    ran = agents.run("-k", "shape", CALLS="2")
-    assert (ran.code, ran.block("test_shape[a/b]")) == (1, CHANGED)
+def test_a_shape_that_is_not_stored_fails_and_says_how_to_store_it(changed):
+    assert changed.block("test_later") == MISSING
 
 
-def test_more_than_the_baseline_allows_fails_the_run(agents, stored):
-    ran = agents.run(BASELINE, "--llmtrace-tolerance=100%", "-k", "used", CALLS="3")
-    assert (ran.code, ran.block("LLM usage (costliest first)")) == (1, MORE)
+def test_another_shape_fails_with_the_difference(changed):
+    assert changed.block("test_shape[a/b]") == CHANGED
+
+
+def test_more_than_the_baseline_allows_fails_the_run(changed):
+    assert (changed.code, changed.block("LLM usage (costliest first)")) == (1, MORE)

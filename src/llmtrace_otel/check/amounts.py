@@ -9,10 +9,12 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from llmtrace_otel.check.errors import NotEvaluableError
+from llmtrace_otel.check.errors import NotEvaluableError, is_answer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+__tracebackhide__ = is_answer
 
 MAX_NAMED: Final = 3
 

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pytest
+
 
 class NotEvaluableError(Exception):
     """The recorded spans cannot answer the question: there are none, a price or a count is not known, …
@@ -12,3 +17,8 @@ class NotEvaluableError(Exception):
 
 class RuleError(ValueError):
     """A budget, a tree or a rule that cannot be read: what is wrong, where, and what is allowed."""
+
+
+def is_answer(excinfo: pytest.ExceptionInfo[BaseException]) -> bool:
+    """Whether what a module raised answers the test's question: as its `__tracebackhide__`, pytest shows who asked."""
+    return excinfo.errisinstance((AssertionError, NotEvaluableError, RuleError))

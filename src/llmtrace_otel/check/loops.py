@@ -7,7 +7,7 @@ asks its model between two tools. A call that failed counts; a request that a cl
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
@@ -55,12 +55,21 @@ def loops(roots: Sequence[Step], min_repeat: int = 3) -> list[Loop]:
     scopes = _scopes(roots)
     steps = sorted((step for step in scopes if step.kind in ("llm", "tool")), key=lambda step: step.span.start)
     told = [step for step in steps if _told(step)]
-    turns = Conversations(step.span for step in scopes)
-    groups = _groups(told, lambda step: (scopes[step], step.kind, step.name, _content(step, turns)))
-    found = [_loop(same) for same in groups if len(same) >= min_repeat]
-    if not found:
+    found = [_loop(same) for same in _repeated(told, scopes, min_repeat)]
+    if not found and len(told) < len(steps):
         _doubt(steps, scopes, min_repeat)
     return found
+
+
+def _repeated(told: list[Step], scopes: dict[Step, Hashable], min_repeat: int) -> list[list[Step]]:
+    """The steps that were given the same. What they were given is read only where their names come often enough."""
+    names = {step: (scopes[step], step.kind, step.name) for step in told}
+    times = Counter(names.values())
+    often = [step for step in told if times[names[step]] >= min_repeat]
+    talk = any(step.kind == "llm" for step in often)
+    turns = Conversations(step.span for step in (scopes if talk else ()))
+    groups = _groups(often, lambda step: (names[step], _content(step, turns)))
+    return [same for same in groups if len(same) >= min_repeat]
 
 
 def _loop(steps: list[Step]) -> Loop:
@@ -114,7 +123,7 @@ def _doubt(steps: list[Step], scopes: dict[Step, Hashable], min_repeat: int) -> 
     """
     tools = _groups((s for s in steps if s.kind == "tool"), lambda step: (scopes[step], step.name))
     calls = (s for s in steps if s.kind == "llm" and not _told(s))
-    alike = _groups(calls, lambda step: (scopes[step], step.name, step.span.usage.input))
+    alike = _groups(calls, lambda step: (scopes[step], step.name, step.span.count(semconv.USAGE_INPUT)))
     doubtful = [group for group in tools if not all(map(_told, group))] + alike
     for group in doubtful:
         if len(group) >= min_repeat:

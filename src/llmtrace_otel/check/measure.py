@@ -6,7 +6,6 @@ span however often its request was repeated; agents and workflows repeat the num
 
 from __future__ import annotations
 
-from collections import Counter
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -20,6 +19,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from llmtrace_otel.read.span import Kind, Span
+
+
+class Tally(dict[str, int]):
+    """How often each name came."""
+
+    def __missing__(self, name: str) -> int:
+        return 0
+
+    def total(self) -> int:
+        """How often any came."""
+        return sum(self.values())
 
 
 class Measure:
@@ -48,13 +58,13 @@ class Measure:
         self.input = self.output = 0
         """Tokens that were told."""
         self._usd = Decimal(0)
-        self.unpriced: Counter[str] = Counter()
+        self.unpriced = Tally()
         """Calls whose cost is not known, by model."""
-        self.uncounted: Counter[str] = Counter()
+        self.uncounted = Tally()
         """Calls that did not tell their tokens, by model."""
         self.costliest: tuple[float, str] = (0.0, "")
         """USD of the call that cost most, and its model."""
-        self.tools: Counter[str] = Counter()
+        self.tools = Tally()
         self.start = self.end = 0
         for span in spans:
             self.add(span)
@@ -62,22 +72,25 @@ class Measure:
     def add(self, span: Span) -> None:
         """Counts a span."""
         self.spans += 1
-        self.errors += span.error is not None
+        error = span.error
+        if error is not None:
+            self.errors += 1
         if span.start and (not self.start or span.start < self.start):
             self.start = span.start
-        self.end = max(self.end, span.end)
+        if span.end > self.end:
+            self.end = span.end
         kind = span.kind_of
         if kind == "tool":
             self.tools[named(span)] += 1
         elif kind in ("llm", "embed"):
-            self._add_call(span, kind)
+            self._add_call(span, kind, error)
 
-    def _add_call(self, span: Span, kind: Kind) -> None:
+    def _add_call(self, span: Span, kind: Kind, error: str | None) -> None:
         self.calls += 1
         into, out = span.count(semconv.USAGE_INPUT), span.count(semconv.USAGE_OUTPUT)
         self.input += into or 0
         self.output += out or 0
-        if (into is None or (out is None and kind == "llm")) and span.error is None:
+        if (into is None or (out is None and kind == "llm")) and error is None:
             self.uncounted[named(span)] += 1
         usd = pricing.charged(span)
         if usd is None:

@@ -21,7 +21,7 @@ from glob import escape
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, get_args
 
 from llmtrace_otel.check.arguments import canonical
-from llmtrace_otel.check.errors import RuleError
+from llmtrace_otel.check.errors import RuleError, is_answer
 from llmtrace_otel.read.text import clean
 from llmtrace_otel.telemetry import semconv
 
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from llmtrace_otel.check.steps import Step
+
+__tracebackhide__ = is_answer
 
 Tokens = Literal["drop", "bucket", "exact"]
 Models = Literal["exact", "family"]

@@ -8,21 +8,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, overload
+from typing import TYPE_CHECKING, Any, Final, get_args, overload
 
 from llmtrace_otel.check import pricing
 from llmtrace_otel.check.amounts import Unknown, exact_sum, some
-from llmtrace_otel.check.errors import NotEvaluableError
+from llmtrace_otel.check.errors import NotEvaluableError, RuleError, is_answer
 from llmtrace_otel.read.outline import label, named
+from llmtrace_otel.read.span import Kind
 from llmtrace_otel.read.text import plural
 from llmtrace_otel.telemetry import semconv
 
 if TYPE_CHECKING:
-    from llmtrace_otel.read.span import Kind, Span
+    from llmtrace_otel.read.span import Span
+
+__tracebackhide__ = is_answer
 
 CONTENT_VARIABLE: Final = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
+KINDS: Final[tuple[str, ...]] = get_args(Kind)
 MIN_FOR_PERCENTILE: Final = 5
 MAX_SHOWN: Final = 4
 
@@ -231,8 +236,10 @@ class Steps:
     ) -> Steps:
         """The steps that meet all conditions: globs, functions of the value, for attributes also values.
 
-        `error="*"` selects those that failed. The result may be empty; sums over it raise then.
+        `error="*"` selects those that failed. The result may be empty; sums over it raise then. Raises RuleError for a
+        kind that no step can be of.
         """
+        _check_kind(kind)
         wanted = {"kind": kind, "name": name, "model": model, "provider": provider}
         wanted |= {"agent": agent, "session": session, "error": error}
         conditions = {key: pattern for key, pattern in wanted.items() if pattern is not None}
@@ -289,7 +296,7 @@ class Steps:
 
     def _some(self, wanted: str) -> Sequence[Step]:
         if not self._steps:
-            raise NotEvaluableError(f"there are no {self._what}, so there is no {wanted} of them")
+            raise NotEvaluableError(f"there are no {self._what}, so they have no {wanted}")
         return self._steps
 
     def _calls(self, wanted: str) -> list[Step]:
@@ -297,6 +304,12 @@ class Steps:
         if not self.calls:
             raise NotEvaluableError(f"no LLM call is among the {self._what} or below, so there is no {wanted}")
         return self.calls
+
+
+def _check_kind(kind: str | None) -> None:
+    if isinstance(kind, str) and not any(fnmatchcase(known, kind) for known in KINDS):
+        near = get_close_matches(kind, KINDS, 1)
+        raise RuleError(f"there is no kind {kind!r}; " + (f"did you mean {near[0]}?" if near else ", ".join(KINDS)))
 
 
 def matches(pattern: Any, value: Any) -> bool:

@@ -18,13 +18,15 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, get_args
 
 from llmtrace_otel.check.assignment import Assignment
-from llmtrace_otel.check.errors import RuleError
+from llmtrace_otel.check.errors import RuleError, is_answer
 from llmtrace_otel.read.text import clean, plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from llmtrace_otel.check.steps import Steps
+
+__tracebackhide__ = is_answer
 
 Mode = Literal["exact", "in_order", "any_order", "subset"]
 

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from llmtrace_otel.check.errors import NotEvaluableError
+from llmtrace_otel.check.errors import NotEvaluableError, is_answer
 from llmtrace_otel.check.steps import Step, Steps
+from llmtrace_otel.read.text import plural
 from llmtrace_otel.read.tree import group
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from llmtrace_otel.check.steps import Tokens
     from llmtrace_otel.check.tools import Mode
     from llmtrace_otel.read.span import Span
+
+__tracebackhide__ = is_answer
 
 
 class Trace:
@@ -43,7 +46,7 @@ class Trace:
 
     def __repr__(self) -> str:
         self._refresh()
-        return f"<trace of {len(self._steps)} spans>" if self._steps else "<empty trace>"
+        return f"<trace of {plural(len(self._steps), 'span')}>" if self._steps else "<empty trace>"
 
     @property
     def empty(self) -> bool:
@@ -114,6 +117,7 @@ class Trace:
 
     def where(self, *args: object, **conditions: object) -> Steps:
         """The steps that meet all conditions; see `Steps.where`."""
+        __tracebackhide__ = True  # so that a condition that there is not is shown where it is asked for
         return self.spans.where(*args, **conditions)  # type: ignore[arg-type]
 
     def loops(self, min_repeat: int = 3) -> list[Loop]:
@@ -138,6 +142,7 @@ class Trace:
 
     def shape(self, **options: str) -> str:
         """The steps as text that is the same on every run: see `check.shape`."""
+        __tracebackhide__ = True
         from llmtrace_otel.check.shape import shape
 
         return shape(self.roots, **options)  # type: ignore[arg-type]

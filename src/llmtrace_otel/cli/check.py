@@ -112,6 +112,7 @@ def run(args: argparse.Namespace) -> int:
     _check_files(args.files)
     problems = Problems("check")
     report = _report(rules, args.files, problems)
+    report.unread = problems.count
     problems.print()
     for output in outputs:
         _write(output, report)

@@ -16,6 +16,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from llmtrace_otel.check.amounts import Unknown
@@ -25,14 +26,14 @@ from llmtrace_otel.check.once import once
 from llmtrace_otel.check.profile import Profiler
 from llmtrace_otel.check.side_by_side import Comparison, Row, Section
 from llmtrace_otel.cli.errors import UsageError
+from llmtrace_otel.cli.problems import Problems
 from llmtrace_otel.read import read_spans
 from llmtrace_otel.read.text import ABSENT, clean
 from llmtrace_otel.telemetry import prices_published, prices_user
 
 if TYPE_CHECKING:
-    from llmtrace_otel.read import Problem, Span
+    from llmtrace_otel.read import Span
 
-MAX_PROBLEMS: Final = 5
 MAX_NAME: Final = 30
 MAX_ALIKE: Final = 5
 GAP: Final = "  "
@@ -107,10 +108,10 @@ class Difference(NamedTuple):
 
 
 def _read(path: str, part: Callable[[Span], str | None] | None) -> Recording:
-    problems = Problems(path)
+    problems = Problems("diff")
     found = Recording(path, Profiler(), {})
     try:
-        for span in once(read_spans(path, problems.add)):
+        for span in once(read_spans(path, partial(problems.add, _named(path)))):
             found.whole.add(span)
             if part is not None:
                 name = clean(part(span) or ABSENT)
@@ -121,27 +122,6 @@ def _read(path: str, part: Callable[[Span], str | None] | None) -> Recording:
     if not found.whole.measure.spans:
         raise UsageError(f"no spans in {_named(path)}, so there is nothing to compare", 3)
     return found
-
-
-class Problems:
-    """What could not be read of a file: the first few, and how many more."""
-
-    def __init__(self, path: str) -> None:
-        self._path = _named(path)
-        self._first: list[Problem] = []
-        self._more = 0
-
-    def add(self, problem: Problem) -> None:
-        if len(self._first) < MAX_PROBLEMS:
-            self._first.append(problem)
-        else:
-            self._more += 1
-
-    def print(self) -> None:
-        for problem in self._first:
-            print(f"llmtrace diff: {self._path}: {clean(str(problem))}", file=sys.stderr)
-        if self._more:
-            print(f"llmtrace diff: {self._path}: and {self._more} more", file=sys.stderr)
 
 
 def _difference(old: Recording, new: Recording, by: str, tolerance: float) -> Difference:

@@ -208,6 +208,13 @@ def forget(child: Child) -> None:
         del _open[child.pid]
 
 
+def end_known() -> None:
+    """Ends what is known to be over, for a reader of spans who does not wait until this process ends."""
+    for child in list(_open.values()):
+        if child.known:
+            child.end()
+
+
 def settle(*, joined: bool = True) -> None:
     """Ends what is open, as this process is ending; without what `multiprocessing` has yet to wait for, if asked."""
     for child in list(_open.values()):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 from functools import lru_cache
 from sys import intern
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
@@ -18,7 +18,9 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 from llmtrace_otel.read.span import Event, Span
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
+
+T = TypeVar("T")
 
 MAX_NANOS: Final = 2**64 - 1  # fixed64 on the wire
 
@@ -36,7 +38,9 @@ class NotOTLPError(ValueError):
     """Why a line holds no readable telemetry."""
 
 
-class _AnyValue(Struct, rename="camel", gc=False):
+class AnyValue(Struct, rename="camel", gc=False):
+    """A value as written: of any type, as long as `plain` has not looked at it."""
+
     string_value: Any = None
     int_value: Any = None
     double_value: Any = None
@@ -46,27 +50,29 @@ class _AnyValue(Struct, rename="camel", gc=False):
     bytes_value: Any = None
 
 
-class _KeyValue(Struct, gc=False):
+class KeyValue(Struct, gc=False):
     key: str = ""
-    value: _AnyValue | None = None
+    value: AnyValue | None = None
 
 
-class _Attributes(Struct):
-    attributes: list[_KeyValue] | None = None
+class _Attributes(Struct, gc=False):
+    attributes: list[KeyValue] | None = None
 
 
-class _Event(Struct, rename="camel"):
+class WrittenEvent(Struct, rename="camel", gc=False):
     name: str | None = None
     time_unix_nano: int | None = None
-    attributes: list[_KeyValue] | None = None
+    attributes: list[KeyValue] | None = None
 
 
-class _Status(Struct):
+class _Status(Struct, gc=False):
     code: int | str | None = None
     message: str | None = None
 
 
-class _Span(Struct, rename="camel"):
+class WrittenSpan(Struct, rename="camel", gc=False):
+    """A span as written: what is not there, or null, is None."""
+
     trace_id: str | None = None
     span_id: str | None = None
     parent_span_id: str | None = None
@@ -74,27 +80,27 @@ class _Span(Struct, rename="camel"):
     kind: int | str | None = None
     start_time_unix_nano: int | None = None
     end_time_unix_nano: int | None = None
-    attributes: list[_KeyValue] | None = None
-    events: list[_Event] | None = None
+    attributes: list[KeyValue] | None = None
+    events: list[WrittenEvent] | None = None
     status: _Status | None = None
 
 
-class _Scope(Struct):
+class _Scope(Struct, gc=False):
     name: str | None = None
 
 
-class _ScopeSpans(Struct, rename="camel"):
+class _ScopeSpans(Struct, rename="camel", gc=False):
     scope: _Scope | None = None
-    spans: list[_Span] | None = None
+    spans: list[WrittenSpan] | None = None
 
 
-class _ResourceSpans(Struct, rename="camel"):
+class ResourceSpans(Struct, rename="camel", gc=False):
     resource: Raw = Raw(b"null")
     scope_spans: list[_ScopeSpans] | None = None
 
 
-class _TracesData(Struct, rename="camel"):
-    resource_spans: list[_ResourceSpans] | UnsetType | None = UNSET
+class _TracesData(Struct, rename="camel", gc=False):
+    resource_spans: list[ResourceSpans] | UnsetType | None = UNSET
     resource_metrics: Raw | UnsetType = UNSET
     resource_logs: Raw | UnsetType = UNSET
     resource_profiles: Raw | UnsetType = UNSET
@@ -106,20 +112,25 @@ _attributes_of = msgspec.json.Decoder(_Attributes | None, strict=False)
 
 def parse(line: bytes) -> list[Span]:
     """The spans of one line; none for a line of metrics, logs or profiles, or a blank one. Raises NotOTLPError."""
+    return parse_as(line, _resource_spans)
+
+
+def parse_as(line: bytes, build: Callable[[ResourceSpans], Iterable[T]]) -> list[T]:
+    """What `build` makes of the spans of one line, those of a resource at a time. Raises NotOTLPError, as `parse`."""
     if line.isspace():
         return []
     try:
         data = _traces_data.decode(line)
         if data.resource_spans is UNSET:
             return _no_spans(data)
-        return [span for resource in data.resource_spans or () for span in _resource_spans(resource)]
+        return [span for group in data.resource_spans or () for span in build(group)]
     except msgspec.ValidationError as error:
         raise NotOTLPError(f"JSON, but not OTLP ({error})") from None
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise NotOTLPError(_why_not_json(line, error)) from None
 
 
-def _no_spans(data: _TracesData) -> list[Span]:
+def _no_spans(data: _TracesData) -> list[Any]:
     if data.resource_metrics is data.resource_logs is data.resource_profiles is UNSET:
         raise msgspec.ValidationError("no `resourceSpans`")
     return []
@@ -129,62 +140,67 @@ def _why_not_json(line: bytes, error: Exception) -> str:
     return f"not JSON ({error})" if line.endswith(b"\n") else f"cut off in mid-line ({error})"
 
 
-def _resource_spans(group: _ResourceSpans) -> Iterator[Span]:
-    resource = _resource(bytes(group.resource))
+def _resource_spans(group: ResourceSpans) -> Iterator[Span]:
+    resource = resource_attributes(group)
     for scope_spans in group.scope_spans or ():
         scope = (scope_spans.scope and scope_spans.scope.name) or ""
         for span in scope_spans.spans or ():
             yield _span(span, resource, scope)
 
 
+def resource_attributes(group: ResourceSpans) -> dict[str, Any]:
+    """The attributes of the resource that spans are of. Spans share the dictionary: do not change it."""
+    return _resource(bytes(group.resource))
+
+
 @lru_cache(maxsize=64)
 def _resource(raw: bytes) -> dict[str, Any]:
     """A program repeats its resource on every line: decode it once, hold it once."""
     resource = _attributes_of.decode(raw)
-    return _plain_attributes(resource and resource.attributes)
+    return plain_attributes(resource and resource.attributes)
 
 
-def _span(span: _Span, resource: dict[str, Any], scope: str) -> Span:
+def _span(span: WrittenSpan, resource: dict[str, Any], scope: str) -> Span:
     status = span.status
     return Span(
-        trace_id=_id(span.trace_id),
-        span_id=_id(span.span_id),
-        parent_id=_id(span.parent_span_id),
+        trace_id=identifier(span.trace_id),
+        span_id=identifier(span.span_id),
+        parent_id=identifier(span.parent_span_id),
         name=span.name or "",
         kind=KINDS.get(span.kind or 0, "unspecified"),
-        start=_nanos(span.start_time_unix_nano),
-        end=_nanos(span.end_time_unix_nano),
+        start=nanoseconds(span.start_time_unix_nano),
+        end=nanoseconds(span.end_time_unix_nano),
         status=STATUSES.get((status and status.code) or 0, "unset"),
         status_message=(status and status.message) or "",
-        attributes=_plain_attributes(span.attributes),
+        attributes=plain_attributes(span.attributes),
         resource=resource,
         scope=scope,
         events=[
-            Event(event.name or "", _nanos(event.time_unix_nano), _plain_attributes(event.attributes))
+            Event(event.name or "", nanoseconds(event.time_unix_nano), plain_attributes(event.attributes))
             for event in span.events or ()
         ],
     )
 
 
-def _id(text: str | None) -> str:
+def identifier(text: str | None) -> str:
     """Lower-case hex; all zeros means that there is none."""
     return text.lower() if text and text.strip("0") else ""
 
 
-def _nanos(time: int | None) -> int:
+def nanoseconds(time: int | None) -> int:
     return time if time is not None and 0 < time <= MAX_NANOS else 0
 
 
-def _plain_attributes(pairs: list[_KeyValue] | None) -> dict[str, Any]:
+def plain_attributes(pairs: list[KeyValue] | None) -> dict[str, Any]:
     # Most of the reader's time goes here, so the commonest case, a string, costs no call.
     # Keys are few and repeat on every span: interned, they are held once.
     return {
-        intern(pair.key): text if (value := pair.value) and (text := value.string_value) is not None else _plain(value)
+        intern(pair.key): text if (value := pair.value) and (text := value.string_value) is not None else plain(value)
         for pair in pairs or ()
     }
 
 
-def _plain(value: _AnyValue | None) -> Any:
+def plain(value: AnyValue | None) -> Any:
     """The Python value; None for an empty one and for one that contradicts its own type."""
     if value is None:
         return None
@@ -194,7 +210,7 @@ def _plain(value: _AnyValue | None) -> Any:
         return None
 
 
-def _converted(value: _AnyValue) -> Any:
+def _converted(value: AnyValue) -> Any:
     if value.string_value is not None:
         return value.string_value
     if value.int_value is not None:
@@ -212,19 +228,19 @@ def _boolean(held: Any) -> bool:
 
 
 def _array(held: Any) -> list[Any]:
-    return [_plain(value) for value in msgspec.convert(held, _Array, strict=False).values or ()]
+    return [plain(value) for value in msgspec.convert(held, _Array, strict=False).values or ()]
 
 
 def _mapping(held: Any) -> dict[str, Any]:
-    return _plain_attributes(msgspec.convert(held, _KeyValueList, strict=False).values)
+    return plain_attributes(msgspec.convert(held, _KeyValueList, strict=False).values)
 
 
-class _Array(Struct):
-    values: list[_AnyValue | None] | None = None
+class _Array(Struct, gc=False):
+    values: list[AnyValue | None] | None = None
 
 
-class _KeyValueList(Struct):
-    values: list[_KeyValue] | None = None
+class _KeyValueList(Struct, gc=False):
+    values: list[KeyValue] | None = None
 
 
 RARER: Final[dict[str, Callable[[Any], Any]]] = {

@@ -4,6 +4,7 @@ version     1
 result      pass, fail, error (it could not be told)
 group       what was judged: trace, session, file, or an attribute's name
 groups, spans, calls    how many there were
+unread      lines that could not be read
 price_versions          of the tables that recorded costs are from
 rules       for each: id, asks, status (pass, warn, fail, error), level, why, file, line, judged (groups), failed
             (groups), findings (the first 20: group, what, detail, picture, places), remarks;
@@ -34,6 +35,7 @@ def write(report: Report) -> str:
         "groups": report.groups,
         "spans": report.spans,
         "calls": report.calls,
+        "unread": report.unread,
         "price_versions": report.price_versions,
         "rules": [_rule(outcome) for outcome in report.outcomes],
     }

@@ -1,22 +1,17 @@
-"""Workflow commands of GitHub Actions: an annotation for each finding, at the rule that is broken.
-
-https://docs.github.com/actions/reference/workflow-commands-for-github-actions
-"""
+"""Annotations of GitHub Actions: one for each finding, at the rule that is broken."""
 
 from __future__ import annotations
 
 from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Literal
 
+from llmtrace_otel.check.annotation import MAX_ANNOTATIONS, annotation
 from llmtrace_otel.check.formats.phrases import evidence, more, remarks, sentence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from llmtrace_otel.check.rules.report import Outcome, Report
-
-MAX_ANNOTATIONS: Final = 10
-"""GitHub shows no more of a step."""
 
 
 def write(report: Report) -> str:
@@ -37,15 +32,5 @@ def _annotations(outcome: Outcome) -> Iterator[str]:
 
 
 def _command(outcome: Outcome, message: str) -> str:
-    level = "warning" if outcome.status == "warn" else "error"
-    at = {"file": outcome.origin.file, "line": str(outcome.origin.line)} if outcome.origin.line else {}
-    properties = ",".join(f"{name}={_property(value)}" for name, value in {**at, "title": outcome.id}.items())
-    return f"::{level} {properties}::{_data(message)}"
-
-
-def _data(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-
-
-def _property(text: str) -> str:
-    return _data(text).replace(":", "%3A").replace(",", "%2C")
+    level: Literal["error", "warning"] = "warning" if outcome.status == "warn" else "error"
+    return annotation(level, outcome.id, message, file=outcome.origin.file, line=outcome.origin.line)

@@ -23,7 +23,8 @@ def summary(report: Report) -> str:
     told = [_counted(count, what) for what, count in counts.items() if count]
     noun = report.group if report.group in ("trace", "session", "file") else "group"
     prices = [f"prices {clean(', '.join(report.price_versions))}"] if report.price_versions else []
-    return " · ".join([", ".join(told), plural(report.groups, noun), *prices])
+    unread = [f"{plural(report.unread, 'line')} could not be read"] if report.unread else []
+    return " · ".join([", ".join(told), plural(report.groups, noun), *prices, *unread])
 
 
 def _counted(count: int, what: str) -> str:

@@ -27,7 +27,7 @@ class Baseline:
         if tolerance is not None and name is None:
             raise pytest.UsageError("--llmtrace-tolerance is that of a baseline; name one by --llmtrace-baseline FILE")
         self._tolerance = TOLERANCE if tolerance is None else read("--llmtrace-tolerance", tolerance, parse_tolerance)
-        self._path: Path | None = config.invocation_params.dir / name if name else None
+        self._path: Path | None = config.invocation_params.dir / name if name is not None else None
         self._update: bool = option.llmtrace_update
         self._old = {} if self._path is None else self._read(self._path)
 

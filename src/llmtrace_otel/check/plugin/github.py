@@ -6,6 +6,8 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
+from llmtrace_otel.check.annotation import annotation
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
@@ -14,8 +16,6 @@ if TYPE_CHECKING:
 
     from llmtrace_otel.check.plugin.usage import Total
 
-MAX_ANNOTATIONS: Final = 10
-"""More of one step GitHub does not show."""
 MAX_ROWS: Final = 200
 MAX_MESSAGE: Final = 2000  # characters
 
@@ -24,21 +24,12 @@ def is_there(environ: Mapping[str, str]) -> bool:
     return environ.get("GITHUB_ACTIONS") == "true"
 
 
-def annotation(report: pytest.TestReport, root: Path, environ: Mapping[str, str]) -> str:
+def failure(report: pytest.TestReport, root: Path, environ: Mapping[str, str]) -> str:
     """The command that puts a failure's message at its test."""
     file, line, name = report.location
     path = os.path.relpath(root / file, environ.get("GITHUB_WORKSPACE") or root)
     message = getattr(getattr(report.longrepr, "reprcrash", None), "message", None) or report.longreprtext
-    fields = f"file={_escaped(path)},line={(line or 0) + 1},title={_escaped(name)}"
-    return f"::error {fields}::{_data(message[:MAX_MESSAGE])}"
-
-
-def _data(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-
-
-def _escaped(text: str) -> str:
-    return _data(text).replace(":", "%3A").replace(",", "%2C")
+    return annotation("error", name, message[:MAX_MESSAGE], file=path, line=(line or 0) + 1)
 
 
 def add_summary(tests: Sequence[tuple[str, Total]], told: Sequence[str], environ: Mapping[str, str]) -> None:

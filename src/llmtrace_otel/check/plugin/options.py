@@ -41,9 +41,12 @@ def default_budget(config: pytest.Config) -> Budget:
 
 def directory(config: pytest.Config) -> Path | None:
     """Where spans are kept; it is made. Raises UsageError."""
-    if not config.option.llmtrace_out:
+    name = config.option.llmtrace_out
+    if name is None:
         return None
-    path = Path(config.invocation_params.dir, config.option.llmtrace_out)
+    path = Path(config.invocation_params.dir, name)
+    if path.resolve() == config.rootpath.resolve():
+        raise pytest.UsageError(f"--llmtrace-out {name!r} is where the tests are; name another, such as spans")
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -24,11 +24,14 @@ from opentelemetry import context as otel
 from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.util._importlib_metadata import entry_points
 
+from llmtrace_otel.check.amounts import some
 from llmtrace_otel.check.trace import Trace
 from llmtrace_otel.output import startup
 from llmtrace_otel.output.jsonl import OUTPUT_VARIABLE, JSONLSpanExporter
 from llmtrace_otel.read.otlp import NotOTLPError, parse
-from llmtrace_otel.telemetry import content
+from llmtrace_otel.read.span import OPERATIONS
+from llmtrace_otel.read.text import plural
+from llmtrace_otel.telemetry import content, semconv
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -63,6 +66,8 @@ class Record:
         self._with_content = with_content
         self._exporter = JSONLSpanExporter(path)
         self._spans: list[RecordedSpan] = []
+        self._under_way: dict[tuple[int, int], str] = {}
+        self._discarded = False
         self._offset = 0
         self._problem: str | None = None
         self._outer: tuple[Record | None, int] = (None, 0)
@@ -101,8 +106,27 @@ class Record:
         finally:
             otel.detach(token)
 
+    def started(self, span: ReadableSpan) -> None:
+        """A span of the test has started."""
+        if OPERATIONS.get(str((span.attributes or {}).get(semconv.OPERATION))) in ("llm", "embed"):
+            self._under_way[_key(span)] = span.name
+
     def write(self, span: ReadableSpan) -> None:
-        self._exporter.export((span,))
+        """It has ended."""
+        self._under_way.pop(_key(span), None)
+        if not self._discarded:
+            self._exporter.export((span,))
+
+    def discard(self) -> None:
+        """Its file is about to be removed: what ends later is not to make it anew."""
+        self._discarded = True
+
+    def why_unfinished(self) -> str | None:
+        """Which calls are still under way, so that what they use is not known; None if there are none."""
+        if not self._under_way:
+            return None
+        names = some(list(self._under_way.values()))
+        return f"{plural(len(self._under_way), 'call')} not ended: {names}; read the stream to its end, or close it"
 
     def spans(self) -> list[RecordedSpan]:
         """What has been recorded so far: the same list, longer if there is more."""
@@ -122,7 +146,7 @@ class Record:
             return f"{DISABLED} is true; unset it"
         if self._problem is not None:
             return f"{self._problem}; set a TracerProvider of opentelemetry-sdk, or none"
-        return (
+        return self.why_unfinished() or (
             "the test, its threads and its child processes made no LLM call by httpx, httpx2, LiteLLM, boto3 or "
             "websockets; is the client mocked, or does it use another library?"
         )
@@ -185,6 +209,7 @@ class _Writer(SpanProcessor):
         record = _record_of(parent_context)
         if record is not None:
             self._open[_key(span)] = record
+            record.started(span)
 
     def on_end(self, span: ReadableSpan) -> None:
         record = self._open.pop(_key(span), None)
@@ -236,6 +261,4 @@ def settle_children() -> None:
     if (link := sys.modules.get("llmtrace_otel.proxy.link")) is not None:
         link.drain()
     if (children := sys.modules.get("llmtrace_otel.instrument.children")) is not None:
-        for child in list(children._open.values()):
-            if child.known:
-                child.end()
+        children.end_known()

@@ -6,13 +6,12 @@ import os
 import shutil
 import tempfile
 from contextlib import suppress
-from operator import methodcaller
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakSet
 
 import pytest
 
-from llmtrace_otel.check import amounts, steps, trace
 from llmtrace_otel.check.budget import table
 from llmtrace_otel.check.errors import NotEvaluableError, RuleError
 from llmtrace_otel.check.measure import Measure
@@ -34,8 +33,6 @@ _RECORD: Final = pytest.StashKey[Record]()
 _LIMITS: Final = pytest.StashKey["Limits"]()
 EXCEEDED: Final = "LLM budget exceeded"
 NOT_EVALUATED: Final = "LLM budget cannot be evaluated"
-for _module in (amounts, steps, trace):  # what fails in them is shown where the test asks, not where it is answered
-    vars(_module)["__tracebackhide__"] = methodcaller("errisinstance", (AssertionError, NotEvaluableError, RuleError))
 
 
 def __tracebackhide__(excinfo: pytest.ExceptionInfo[BaseException]) -> bool:  # noqa: N807 - pytest's name for it
@@ -47,6 +44,7 @@ class Recording:
     """Hooks around the tests that are recorded."""
 
     def __init__(self, config: pytest.Config) -> None:
+        self._records: WeakSet[Record] = WeakSet()
         self._kept = options.directory(config)
         self._directory = self._kept
         self._budget = options.default_budget(config)
@@ -64,6 +62,7 @@ class Recording:
             path = self._path(item)
             path.unlink(missing_ok=True)
             record = item.stash[_RECORD] = Record(path, with_content=self._with_content)
+            self._records.add(record)
             record.begin()
         return record
 
@@ -129,6 +128,8 @@ class Recording:
 
     def pytest_sessionfinish(self) -> None:  # a worker of pytest-xdist may not come to be unconfigured
         if self._directory is not None and self._kept is None:
+            for record in self._records:
+                record.discard()
             shutil.rmtree(self._directory, ignore_errors=True)
 
     def _path(self, item: pytest.Item) -> Path:
@@ -157,17 +158,20 @@ def _over_budget(record: Record, limits: Limits) -> str | None:
 def _excess(record: Record, limits: Limits) -> list[Excess]:
     """The limits that were exceeded. Raises NotEvaluableError, also if nothing was there to be limited."""
     measure = Measure(once(record.spans()))
-    if not measure.calls and limits.marked and limits.budget.calls != 0:
+    if not measure.calls and not record.why_unfinished() and limits.marked and limits.budget.calls != 0:
         why = f"no LLM call was recorded; {MARKER}(calls=0) is how to say that there must be none"
         raise NotEvaluableError(why if measure.spans else f"{why}\n  {record.why_empty()}")
-    return limits.budget.over(measure) if measure.calls or limits.marked else []
+    excess = limits.budget.over(measure) if measure.calls or limits.marked else []
+    if limits.budget.limits and not excess and (unfinished := record.why_unfinished()):
+        raise NotEvaluableError(unfinished)
+    return excess
 
 
 def _is_drawn(excinfo: pytest.ExceptionInfo[BaseException] | None) -> bool:
     """Whether the failure's message has the trace already."""
-    return excinfo is not None and any(
-        entry.frame.code.raw.co_qualname == "Trace.assert_tree" for entry in excinfo.traceback
-    )
+    if excinfo is None or not excinfo.errisinstance(AssertionError):
+        return False
+    return any(entry.frame.code.raw.co_qualname == "Trace.assert_tree" for entry in excinfo.traceback)
 
 
 def _explain(report: pytest.TestReport, record: Record, limits: Limits, *, drawn: bool) -> None:

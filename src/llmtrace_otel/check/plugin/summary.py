@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from llmtrace_otel.check.annotation import MAX_ANNOTATIONS
 from llmtrace_otel.check.budget import Budget, parse_budget, table
 from llmtrace_otel.check.errors import NotEvaluableError
 from llmtrace_otel.check.plugin import github
@@ -27,7 +28,7 @@ class Summary:
 
     def __init__(self, config: pytest.Config) -> None:
         text = config.option.llmtrace_budget
-        self._budget = read("--llmtrace-budget", text, parse_budget) if text else Budget()
+        self._budget = read("--llmtrace-budget", text, parse_budget) if text is not None else Budget()
         self._baseline = Baseline(config)
         self._used: dict[str, Usage] = {}
         self._failed: dict[str, pytest.TestReport] = {}
@@ -96,9 +97,9 @@ class Summary:
 
     def _tell_github(self, terminalreporter: pytest.TerminalReporter) -> None:
         root = terminalreporter.config.rootpath
-        for report in list(self._failed.values())[: github.MAX_ANNOTATIONS]:
+        for report in list(self._failed.values())[:MAX_ANNOTATIONS]:
             if getattr(report, "llmtrace", None) is not None:
-                terminalreporter.line(github.annotation(report, root, os.environ))
+                terminalreporter.line(github.failure(report, root, os.environ))
         if self._used:
             github.add_summary([*self._costliest(), ("in all", self._total)], self._told, os.environ)
 

@@ -11,7 +11,7 @@ from llmtrace_otel.check.compare import profile
 from llmtrace_otel.check.rules.groups import groups
 from llmtrace_otel.check.rules.judges import NO_CALLS, BaselineJudge, Judge, LimitJudge, RuleJudge, TreeJudge
 from llmtrace_otel.check.rules.partition import HELD
-from llmtrace_otel.check.rules.recorded import CONTENT, MEASURED, PRICED, SHOWN, Recording
+from llmtrace_otel.check.rules.recorded import COMPARED, CONTENT, MEASURED, PRICED, SHOWN, Recording
 from llmtrace_otel.check.rules.report import Report
 
 if TYPE_CHECKING:
@@ -82,11 +82,17 @@ def _recording(rules: Rules, files: Sequence[str], on_problem: OnProblem) -> Rec
     """The spans, with as much of each as the rules ask for."""
     group = rules.defaults.group
     by = [group.removeprefix("attr:")] if group.startswith("attr:") else []
-    keep = None if rules.trees or _asks_for_content(rules) else {*MEASURED, *PRICED, *by}
-    if keep is not None and rules.rules:
-        keep |= SHOWN.union(*(rule.where for rule in rules.rules))
+    keep = None if rules.trees else _kept(rules).union(by)
     drop = () if _asks_for_content(rules) else CONTENT
     return Recording(files, on_problem, keep, drop=drop, of_resource=by, prices=rules.prices)
+
+
+def _kept(rules: Rules) -> frozenset[str]:
+    """The attributes that budgets, rules and a baseline ask for."""
+    keep = MEASURED | PRICED
+    if rules.rules:
+        keep = SHOWN.union(*(rule.where for rule in rules.rules))
+    return keep | COMPARED if _asks_for_content(rules) else keep
 
 
 def _asks_for_content(rules: Rules) -> bool:

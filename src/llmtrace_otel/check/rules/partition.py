@@ -7,6 +7,7 @@ belong to, and each part is then taken alone; one that is still too large is div
 from __future__ import annotations
 
 import tempfile
+from array import array
 from typing import IO, TYPE_CHECKING, Final
 
 import msgspec
@@ -16,14 +17,14 @@ from llmtrace_otel.check.rules.recorded import Recorded
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-HELD: Final = 8_000
+HELD: Final = 6_000
 """Spans in memory, of one to two kB each."""
 
 PARTS: Final = 256
 MAX_DEPTH: Final = 4
 
-_encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(Recorded)
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(list[Recorded])
 
 
 def partitioned(
@@ -83,7 +84,7 @@ class _Parts:
                 part.mixed = True
             chunks.setdefault(number, []).append(span)
         for number, chunk in chunks.items():
-            self._parts[number].append(_encoder.encode_lines(chunk))
+            self._parts[number].append(_encoder.encode(chunk))
 
 
 class _Part:
@@ -93,13 +94,15 @@ class _Part:
         self.first = first
         self.mixed = False
         self._file = file
-        self._places: list[tuple[int, int]] = []
+        self._places = array("Q")
+        """Where its chunks are in the file: offset, length, offset, length, …"""
 
     def append(self, data: bytes) -> None:
-        self._places.append((self._file.tell(), len(data)))
+        self._places.extend((self._file.tell(), len(data)))
         self._file.write(data)
 
     def __iter__(self) -> Iterator[Recorded]:
-        for offset, length in self._places:
+        places = iter(self._places)
+        for offset, length in zip(places, places, strict=True):
             self._file.seek(offset)
-            yield from _decoder.decode_lines(self._file.read(length))
+            yield from _decoder.decode(self._file.read(length))

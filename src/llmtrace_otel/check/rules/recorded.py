@@ -9,8 +9,6 @@ import os
 from sys import intern
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
-
 from llmtrace_otel.read import otlp
 from llmtrace_otel.read.lines import Problem, numbered_lines
 from llmtrace_otel.read.span import EXCEPTION_TYPE, EXECUTABLE_NAME, HTTP_METHOD, Span
@@ -18,7 +16,7 @@ from llmtrace_otel.telemetry import semconv
 from llmtrace_otel.wire.call import Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from llmtrace_otel.telemetry.prices_user import UserPrices
 
@@ -82,6 +80,18 @@ CONTENT: Final = frozenset(
 )
 """What was said: most of a file, and nothing that a rule asks for."""
 
+COMPARED: Final = frozenset(
+    {
+        semconv.TOOL_CALL_ARGUMENTS,
+        semconv.INPUT_MESSAGES,
+        semconv.OUTPUT_MESSAGES,
+        semconv.CONTENT_PREVIOUS_TRACE_ID,
+        semconv.CONTENT_PREVIOUS_SPAN_ID,
+        semconv.CONTENT_OMITTED_MESSAGES,
+    }
+)
+"""What tells whether a tool or a model was given the same again."""
+
 _LARGEST: Final = 2**63
 _NOTHING: Final[dict[str, Any]] = {}
 _NO_EVENTS: Final[list[Any]] = []
@@ -137,9 +147,15 @@ class Recording:
             self._on_problem(file, found)
 
         name = os.fsencode(file).decode("utf-8", "replace")  # can be written, whatever the bytes
+        number = 0
+
+        def recorded(group: otlp.ResourceSpans) -> list[Recorded]:
+            scopes = group.scope_spans or ()
+            return [self._recorded(span, group, name, number) for scope in scopes for span in scope.spans or ()]
+
         for number, line in numbered_lines(file, problem):
             try:
-                spans = self._parsed(line, name, number)
+                spans = otlp.parse_as(line, recorded)
             except otlp.NotOTLPError as error:
                 problem(Problem(number, str(error)))
                 continue
@@ -149,41 +165,22 @@ class Recording:
                 else:
                     problem(Problem(number, "a span without traceId or spanId"))
 
-    def _parsed(self, line: bytes, file: str, number: int) -> list[Recorded]:
-        """As `read.otlp.parse`, of which this is the part that matters here."""
-        if line.isspace():
-            return []
-        try:
-            data = otlp._traces_data.decode(line)
-            if data.resource_spans is msgspec.UNSET:
-                return otlp._no_spans(data)  # type: ignore[return-value]
-            return [
-                self._recorded(span, group, file, number)
-                for group in data.resource_spans or ()
-                for scope in group.scope_spans or ()
-                for span in scope.spans or ()
-            ]
-        except msgspec.ValidationError as error:
-            raise otlp.NotOTLPError(f"JSON, but not OTLP ({error})") from None
-        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-            raise otlp.NotOTLPError(otlp._why_not_json(line, error)) from None
-
-    def _recorded(self, span: otlp._Span, group: otlp._ResourceSpans, file: str, line: int) -> Recorded:
-        attributes = self._kept(span.attributes)
+    def _recorded(self, span: otlp.WrittenSpan, group: otlp.ResourceSpans, file: str, line: int) -> Recorded:
+        attributes = self._kept(span.attributes or ())
         for key in self._of_resource:
-            if key not in attributes and (held := otlp._resource(bytes(group.resource)).get(key)) is not None:
+            if key not in attributes and (held := otlp.resource_attributes(group).get(key)) is not None:
                 attributes[key] = _storable(held)
         status = span.status
         failed = status is not None and otlp.STATUSES.get(status.code or 0) == "error"
         if failed and semconv.ERROR_TYPE not in attributes and span.events:
             attributes |= _raised(span.events)
         recorded = Recorded(
-            trace_id=otlp._id(span.trace_id),
-            span_id=otlp._id(span.span_id),
-            parent_id=otlp._id(span.parent_span_id),
+            trace_id=otlp.identifier(span.trace_id),
+            span_id=otlp.identifier(span.span_id),
+            parent_id=otlp.identifier(span.parent_span_id),
             name=span.name or "",
-            start=otlp._nanos(span.start_time_unix_nano),
-            end=otlp._nanos(span.end_time_unix_nano),
+            start=otlp.nanoseconds(span.start_time_unix_nano),
+            end=otlp.nanoseconds(span.end_time_unix_nano),
             status="error" if failed else "unset",
             attributes=attributes,
             resource=_NOTHING,
@@ -195,14 +192,14 @@ class Recording:
             _price(recorded, self._prices)
         return recorded
 
-    def _kept(self, pairs: list[otlp._KeyValue] | None) -> dict[str, Any]:
+    def _kept(self, pairs: Iterable[otlp.KeyValue]) -> dict[str, Any]:
         # Much of the time goes here, so the commonest case, a string, costs no call.
         name_of = self._name_of
         kept: dict[str, Any] = {}
-        for pair in pairs or ():
+        for pair in pairs:
             if (name := name_of(pair.key)) is not None and (value := pair.value) is not None:
                 text = value.string_value
-                kept[name] = text if text is not None else _held(value)
+                kept[name] = text if text.__class__ is str else _held(value)
         if (version := kept.pop(semconv.COST_PRICING_VERSION, None)) is not None:
             self.price_versions.add(str(version))
         return kept
@@ -212,15 +209,16 @@ def _all_but(drop: Collection[str]) -> Callable[[str], str | None]:
     return lambda name: None if name in drop else intern(name)
 
 
-def _held(value: otlp._AnyValue) -> Any:
+def _held(value: otlp.AnyValue) -> Any:
     """What can be put away and read again as it was: no number beyond the 64 bits that OTLP has, lists of such."""
+    whole = value.int_value
     try:
-        number = int(value.int_value) if value.int_value is not None else value.double_value
+        number = int(whole) if whole is not None else value.double_value
         if number is None:
-            return _storable(otlp._plain(value))
+            return _storable(otlp.plain(value))
         return number if -_LARGEST <= number < _LARGEST else None
     except (TypeError, ValueError, OverflowError):
-        return _storable(otlp._plain(value))
+        return _storable(otlp.plain(value))
 
 
 def _storable(value: Any) -> Any:
@@ -231,9 +229,9 @@ def _storable(value: Any) -> Any:
     return None
 
 
-def _raised(events: list[otlp._Event]) -> dict[str, str]:
+def _raised(events: list[otlp.WrittenEvent]) -> dict[str, str]:
     """The error's type, where only an event tells it."""
-    kinds = (otlp._plain_attributes(event.attributes).get(EXCEPTION_TYPE) for event in events)
+    kinds = (otlp.plain_attributes(event.attributes).get(EXCEPTION_TYPE) for event in events)
     found = next((kind for kind in kinds if isinstance(kind, str) and kind), None)
     return {} if found is None else {semconv.ERROR_TYPE: found}
 

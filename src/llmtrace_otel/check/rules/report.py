@@ -104,6 +104,8 @@ class Report(Struct, kw_only=True):
     groups: int = 0
     spans: int = 0
     calls: int = 0
+    unread: int = 0
+    """Lines that could not be read: with them more may be broken."""
     price_versions: list[str] = []
     fail_on: str = "error"
 
@@ -115,4 +117,4 @@ class Report(Struct, kw_only=True):
         """0 all is kept, 1 something is broken, 3 it cannot be told; what is broken for sure goes first."""
         if self.count("fail") or (self.fail_on == "warn" and self.count("warn")):
             return 1
-        return 3 if self.count("error") else 0
+        return 3 if self.count("error") or self.unread else 0

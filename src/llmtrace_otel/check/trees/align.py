@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from llmtrace_otel.check.errors import NotEvaluableError
+from llmtrace_otel.check.errors import NotEvaluableError, is_answer
 from llmtrace_otel.check.trees.language import Block, Line, Rest
 
 if TYPE_CHECKING:
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from llmtrace_otel.check.steps import Step
     from llmtrace_otel.check.trees.language import Item
     from llmtrace_otel.check.trees.match import Matcher
+
+__tracebackhide__ = is_answer
 
 SAME, REST, BELOW, CONDITION, ALONE = 0, 1, 10, 20, 30
 """What a pair costs: all fits, it is any step, something below it differs, a condition fails; what has no partner."""

@@ -28,13 +28,15 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from llmtrace_otel.check.amounts import Unknown
 from llmtrace_otel.check.arguments import brief, canonical
 from llmtrace_otel.check.budget import limit
-from llmtrace_otel.check.errors import NotEvaluableError, RuleError
+from llmtrace_otel.check.errors import NotEvaluableError, RuleError, is_answer
 from llmtrace_otel.read.text import clean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from llmtrace_otel.check.steps import Step
+
+__tracebackhide__ = is_answer
 
 EMPTY: Final = '""'
 ABSENT: Final = object()

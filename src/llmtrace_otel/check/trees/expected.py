@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from llmtrace_otel.check.errors import NotEvaluableError
+from llmtrace_otel.check.errors import NotEvaluableError, is_answer
 from llmtrace_otel.check.picture import picture
 from llmtrace_otel.check.trees.align import BELOW, CONDITION, SAME, Costs, align, failures
 from llmtrace_otel.check.trees.language import Block, ExpectedTree, Line, parse_tree
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from llmtrace_otel.check.trees.language import Item
 
 __all__ = ["ExpectedTree", "difference", "parse_tree"]
+
+__tracebackhide__ = is_answer
 
 MAX_TOLD: Final = 20  # lines of each part
 

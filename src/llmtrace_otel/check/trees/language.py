@@ -23,10 +23,12 @@ from typing import Final, NamedTuple, get_args
 
 from msgspec import Struct, field
 
-from llmtrace_otel.check.errors import RuleError
+from llmtrace_otel.check.errors import RuleError, is_answer
 from llmtrace_otel.check.trees.conditions import Condition, parse_conditions
 from llmtrace_otel.read.span import OPERATIONS, Kind
 from llmtrace_otel.read.text import clean
+
+__tracebackhide__ = is_answer
 
 KINDS: Final = get_args(Kind)
 PLUMBING: Final = frozenset({"span", "http", "fetch"})

@@ -13,6 +13,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Protocol
 
 from llmtrace_otel.check.assignment import Assignment
+from llmtrace_otel.check.errors import is_answer
 from llmtrace_otel.check.trees.language import Block, Line, Rest
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
     from llmtrace_otel.check.steps import Step
     from llmtrace_otel.check.trees.language import ExpectedTree, Item
+
+__tracebackhide__ = is_answer
 
 
 class Matcher:

@@ -14,6 +14,10 @@ def test_second(llmtrace):
     ask()
     assert llmtrace.llm.count == 1
     assert "gen_ai.input.messages" not in llmtrace.llm.one().attributes
+
+def test_third(llmtrace):
+    ask()
+    assert llmtrace.spans.count == 2
 """
 ASK_ONCE = """
 from asking import ask
@@ -24,7 +28,7 @@ def test_agent(llmtrace):
 SHOWN = """
 E   assert 1 == 2
 E    +  where 1 = <1 spans: gpt-4o-mini>.count
-E    +    where <1 spans: gpt-4o-mini> = <trace of 1 spans>.spans
+E    +    where <1 spans: gpt-4o-mini> = <trace of 1 span>.spans
 ---------------------------------- LLM trace -----------------------------------
 llm gpt-4o-mini  1000→100 tok  $0.00021
 """
@@ -60,18 +64,12 @@ trace.set_tracer_provider(Provider())
 """
 
 
-def test_a_provider_that_a_fixture_sets_is_used(suite):
-    suite.write("conftest.py", PROVIDER)
+def test_a_provider_that_a_fixture_sets_is_used_and_a_span_around_the_test_is_not_part_of_it(suite):
+    suite.write("conftest.py", PROVIDER + SPAN_PER_TEST)
     suite.write("test_agent.py", TESTS)
     ran = suite.run()
-    assert (ran.code, ran.outcomes) == (0, {"passed": 2}), ran.out
-
-
-def test_a_span_that_another_plugin_has_around_the_test_is_not_part_of_it(suite):
-    suite.write("conftest.py", PROVIDER + SPAN_PER_TEST)
-    suite.write("test_agent.py", ASK_ONCE + "    assert llmtrace.spans.count == 2\n")
-    ran = suite.run()
-    assert ran.block("test_agent").endswith(SHOWN)
+    assert (ran.code, ran.outcomes) == (1, {"passed": 2, "failed": 1}), ran.out
+    assert ran.block("test_third").endswith(SHOWN)
 
 
 def test_a_provider_that_takes_no_processor_is_told_of(suite):

@@ -154,7 +154,7 @@ def test_that_is_not_recorded():
 @pytest.fixture(scope="module")
 def ran(module_suite):
     module_suite.write("test_agent.py", TESTS)
-    return module_suite.run("--llmtrace-out=spans")
+    return module_suite.run("-p", "anyio", "--llmtrace-out=spans")
 
 
 @pytest.fixture

@@ -113,6 +113,7 @@ def test_json(folder):
         "groups": 1,
         "spans": 3,
         "calls": 1,
+        "unread": 0,
         "price_versions": [],
     }
     assert [(rule["id"], rule["status"]) for rule in rules] == [
