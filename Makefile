@@ -3,6 +3,7 @@
 # make corpus  the recorded exchanges alone, with their table
 # make bench   what tracing adds to a call
 # make matrix  the suite again with other versions of what we depend on
+# make long    the tests that take long: kills by the dozen, full disks, the examples as their readers run them
 # make clis    installs command-line agents
 # make tools   builds the official collector and Jaeger; needs Go
 # make interop      the tests with both: agents run offline through the proxy, the official programs beside ours
@@ -14,13 +15,16 @@ BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check --quiet
 export PIP_CONSTRAINT = $(CURDIR)/constraints.txt
 
-.PHONY: demo test lint format corpus bench matrix duplicates clis tools interop clean
+.PHONY: demo test long lint format corpus bench matrix duplicates clis tools interop clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python examples/demo.py
 
 test: lint
-	$(BIN)/python -m pytest -n 2 --without-interop
+	$(BIN)/python -m pytest -n 2 --quick
+
+long: $(VENV)/.test
+	$(BIN)/python -m pytest -m 'long and not interop' -n 2
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check

@@ -116,7 +116,7 @@ def main() -> None:
         parser.error(f"no environment {', '.join(unknown)}; there are {', '.join(ENVIRONMENTS)}")
     for name in names:
         folder = made(name, ENVIRONMENTS[name])
-        suite = ("-m", "not duplicates and not interop", *ENVIRONMENTS[name].tests)  # agents have versions of their own
+        suite = ("-m", "not duplicates and not interop and not long", *ENVIRONMENTS[name].tests)  # agents have versions of their own
         run(folder / "bin" / "python", "-m", "pytest", "-n", "2", "-W", "default", *suite)
 
 

@@ -11,16 +11,21 @@ from support.clients import CLIENTS, Client
 from support.spans import Recorded
 
 
+ELSEWHERE = {
+    "interop": "real programs of others: make interop installs and runs them",
+    "long": "takes long: make long runs it",
+}
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--without-interop", action="store_true", help="leave out the real programs of others")
+    parser.addoption("--quick", action="store_true", help="leave out what make interop and make long run")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if config.getoption("--without-interop"):
-        elsewhere = pytest.mark.skip(reason="real programs of others: make interop installs and runs them")
-        for item in items:
-            if item.get_closest_marker("interop"):
-                item.add_marker(elsewhere)
+    for item in items if config.getoption("--quick") else ():
+        for marker, reason in ELSEWHERE.items():
+            if item.get_closest_marker(marker):
+                item.add_marker(pytest.mark.skip(reason=reason))
 
 
 @pytest.fixture

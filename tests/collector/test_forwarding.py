@@ -777,6 +777,7 @@ asyncio.run(run())
 """
 
 
+@pytest.mark.long
 def test_nothing_acknowledged_is_lost_when_the_collector_is_killed_again_and_again(tmp_path):
     async def run():
         acknowledged = set()

@@ -16,6 +16,8 @@ import pytest
 from collector_helpers import JSON, PROTOBUF, lines_in
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+pytestmark = pytest.mark.long
+
 SPANS = 5
 
 

@@ -13,6 +13,8 @@ import pytest
 from llmtrace_otel.read import read_spans
 from provider import Provider
 
+pytestmark = pytest.mark.long
+
 RUN = [sys.executable, "-c", "from llmtrace_otel.cli import main; raise SystemExit(main())", "run"]
 OWN = ("LLMTRACE_", "OTEL_", "TRACEPARENT", "BAGGAGE", "PYTHONPATH", "OPENAI_", "HTTP", "NO_PROXY", "http", "no_proxy")
 IN_PROCESS = """

@@ -40,16 +40,13 @@ class Step:
 
     def __init__(self, span: Span, parent: Step | None) -> None:
         self.span = span
+        self.kind: Kind = span.kind_of
+        """agent, workflow, llm, tool, embed, fetch, process, http or span."""
         self.parent = parent
         self.child_list: list[Step] = []
 
     def __repr__(self) -> str:
         return f"<{self.label}>"
-
-    @cached_property
-    def kind(self) -> Kind:
-        """agent, workflow, llm, tool, embed, fetch, process, http or span."""
-        return self.span.kind_of
 
     @cached_property
     def name(self) -> str:
