@@ -116,7 +116,8 @@ def main() -> None:
         parser.error(f"no environment {', '.join(unknown)}; there are {', '.join(ENVIRONMENTS)}")
     for name in names:
         folder = made(name, ENVIRONMENTS[name])
-        suite = ("-m", "not duplicates and not interop and not long", *ENVIRONMENTS[name].tests)  # agents have versions of their own
+        chosen = "not duplicates and not interop and not long"  # agents have versions of their own
+        suite = ("-m", chosen, *ENVIRONMENTS[name].tests)
         run(folder / "bin" / "python", "-m", "pytest", "-n", "2", "-W", "default", *suite)
 
 

@@ -10,7 +10,6 @@ from provider import Provider
 from support.clients import CLIENTS, Client
 from support.spans import Recorded
 
-
 ELSEWHERE = {
     "interop": "real programs of others: make interop installs and runs them",
     "long": "takes long: make long runs it",
