@@ -19,6 +19,10 @@ pytestmark = [
     ),
 ]
 
+VARIANTS = [  # sync clients in the short suite, async ones in the long one
+    pytest.param(number, id=str(client), marks=[pytest.mark.long] if client.asynchronous else [])
+    for number, client in enumerate(CLIENTS)
+]
 CONTENT = pytest.mark.parametrize("capture", [False, True], ids=["content-off", "content-on"])
 
 
@@ -44,7 +48,7 @@ def replay(record: Record, client: Client, seed: int) -> None:
 
 
 @CONTENT
-@pytest.mark.parametrize("variant", range(len(CLIENTS)), ids=[str(client) for client in CLIENTS])
+@pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.filterwarnings("ignore:.*content=<str>.*:DeprecationWarning")
 def test_recorded_exchanges_leave_the_spans_that_the_vendors_sdks_would(
     recorded: Recorded, monkeypatch: pytest.MonkeyPatch, variant: int, capture: bool, capsys: pytest.CaptureFixture[str]

@@ -60,6 +60,7 @@ def test_ten_times_the_chunks_take_no_more_memory_with_content_off(name: str):
     assert many - some <= 4 * framing._LOOK_AFTER
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", STREAMS)
 def test_ten_times_the_chunks_take_ten_times_the_memory_at_most_with_content_on(name: str):
     some, many = (most_held(name, chunks, capture=True) for chunks in (1_000, 10_000))
