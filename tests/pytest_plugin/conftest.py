@@ -44,20 +44,25 @@ class Outcome:
     err: str
 
     def block(self, title: str) -> str:
-        """What stands below a header line, to the next one."""
+        """What stands below a header line, to the next one; without the carets that newer pytest points with."""
         titled = re.compile(rf"^[=_]+ {re.escape(title)} [=_]+\n", re.MULTILINE)
         start = titled.search(self.out)
         assert start is not None, self.out
-        end = re.compile(r"^(?:=+ .* =+|_{3,} \S.* _{3,}|\d+ \w+.* in [\d.]+s)$", re.MULTILINE).search(
-            self.out, start.end()
-        )
+        end = re.compile(
+            r"^(?:=+ .* =+|- generated xml file: .* -|_{3,} \S.* _{3,}|\d+ \w+.* in [\d.]+s)$", re.MULTILINE
+        ).search(self.out, start.end())
         text = self.out[start.end() : end.start() if end else None]
-        return "\n" + re.sub(r"^\[gw\d+\] .*\n", "", text)
+        return "\n" + re.sub(r"^(?:\[gw\d+\] .*| +\^+)\n", "", text, flags=re.MULTILINE)
 
     @property
     def outcomes(self) -> dict[str, int]:
         """`{"passed": 2, "failed": 1}`, as the last line says."""
         return {word: int(count) for count, word in re.findall(r"(\d+) ([a-z]+)", self.out.splitlines()[-1])}
+
+
+NEXT_HEADER = re.compile(
+    r"^(?:=+ .* =+|- generated xml file: .* -|_{3,} \S.* _{3,}|\d+ \w+.* in [\d.]+s)$", re.MULTILINE
+)
 
 
 class Suite:

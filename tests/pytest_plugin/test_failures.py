@@ -149,13 +149,11 @@ agent planner
     "test_without_spans": f"""
 test_agent.py:21: in test_without_spans
     assert llmtrace.llm.count == 0
-           ^^^^^^^^^^^^
 E   llmtrace_otel.check.errors.NotEvaluableError: no spans were recorded: {WHY_NOTHING}
 """,
     "test_without_price": f"""
 test_agent.py:25: in test_without_price
     assert llmtrace.cost < 1
-           ^^^^^^^^^^^^^^^^^
 E   llmtrace_otel.check.errors.NotEvaluableError: {NO_PRICE}, or assert on .tokens
 ---------------------------------- LLM trace -----------------------------------
 llm acme-1  1000→100 tok  ?
@@ -213,7 +211,6 @@ E   AssertionError: 1 != 2
     "TestOld.test_empty_case": f"""
 test_agent.py:79: in test_empty_case
     self.assertEqual(self.llmtrace.llm.count, 0)
-                     ^^^^^^^^^^^^^^^^^
 E   llmtrace_otel.check.errors.NotEvaluableError: no spans were recorded: {WHY_NOTHING}
 """,
     "test_command": f"""
@@ -235,7 +232,6 @@ process sh ✗ SIGKILL
     "test_unknown_kind": f"""
 test_agent.py:90: in test_unknown_kind
     assert llmtrace.where(kind="tools").count == 0
-           ^^^^^^^^^^^^^^^^^^^^^^^^^^^^
 E   llmtrace_otel.check.errors.RuleError: there is no kind 'tools'; did you mean tool?
 {ONE_CALL}""",
     "test_unreadable_tree": f"""
@@ -246,7 +242,6 @@ E   llmtrace_otel.check.errors.RuleError: line 1: 'lm' is no kind of step; did y
     "test_stream_left_open": f"""
 test_agent.py:98: in test_stream_left_open
     assert llmtrace.llm.count == 0
-           ^^^^^^^^^^^^
 E   llmtrace_otel.check.errors.NotEvaluableError: no spans were recorded: {NOT_ENDED}
 """,
     "test_budget_with_a_stream_left_open": f"""
