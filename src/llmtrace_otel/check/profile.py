@@ -184,5 +184,4 @@ def _free(span: Span, usage: Usage) -> bool:
     """Whether nothing was charged. What a replayed call cost when it was recorded is what a comparison is about."""
     if span.error is not None and usage == Usage():
         return True
-    replayed = span.attributes.get(semconv.REPLAY) is True
-    return not replayed and (span.cache_hit or span.text(semconv.COST_STATUS) == cost.INCLUDED)
+    return not span.replayed and (span.cache_hit or span.text(semconv.COST_STATUS) == cost.INCLUDED)
