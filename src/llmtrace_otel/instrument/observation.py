@@ -1,6 +1,6 @@
 """One HTTP attempt of a logical call, and the span that its attempts share.
 
-    observation = Observation.start(recorder, exchange)
+    observation = Observation.start(recorder, exchange, context)
     observation.head(status, headers)
     observation.feed(chunk) … observation.end()        or  .body(whole)  or  .fail(error)  or  .abandon()
 
@@ -14,6 +14,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from opentelemetry.context import Context
 from opentelemetry.trace import Span
 
 from llmtrace_otel.instrument import left_streams, retries
@@ -34,16 +35,21 @@ def _unread(_: bytes) -> None:
 class Observation:
     """Tells an exchange what happens, and ends the call's span when nothing more can happen."""
 
-    __slots__ = ("_exchange", "_logical", "_span", "_taking", "done", "feed", "sending")
+    __slots__ = ("_exchange", "_logical", "_span", "_taking", "done", "feed", "here", "sending")
 
     feed: Callable[[bytes], None]
     """Takes a piece of the body, as it came over the wire."""
+    here: Context
+    """Where the request was begun."""
 
-    def __init__(self, exchange: Exchange, span: CallSpan | Part, logical: retries.LogicalCall | None) -> None:
+    def __init__(
+        self, exchange: Exchange, span: CallSpan | Part, logical: retries.LogicalCall | None, here: Context
+    ) -> None:
         self._exchange = exchange
         self._span = span
         self._logical = logical
         self._taking: Taking | None = None
+        self.here = here
         self.done = False
         self.sending = False
         self.feed = exchange.feed
@@ -51,16 +57,16 @@ class Observation:
             span.settle = self.abandon
 
     @classmethod
-    def start(cls, recorder: Recorder, exchange: Exchange) -> Observation:
-        """Starts a span for the exchange, or joins it to the failed attempt before it."""
+    def start(cls, recorder: Recorder, exchange: Exchange, here: Context) -> Observation:
+        """Starts a span for the exchange, or joins it to the failed attempt before it. `here` is the current one."""
         logical = retries.current()
         earlier = logical.take(exchange.call) if logical is not None else None
         if earlier is not None:
             exchange.call.start_ns = earlier.call.start_ns
             exchange.call.attempts = earlier.call.attempts + 1
             earlier.call = exchange.call
-            return cls(exchange, earlier, logical)
-        return cls(exchange, recorder.start(exchange.call), logical)
+            return cls(exchange, earlier, logical, here)
+        return cls(exchange, recorder.start(exchange.call, here), logical, here)
 
     def record(self, taking: Taking) -> None:
         """Has the answer recorded as well."""

@@ -14,12 +14,11 @@ from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from opentelemetry import context, trace
-from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 
 from llmtrace_otel import replay
 from llmtrace_otel.instrument.lazy import Wrappers
 from llmtrace_otel.instrument.observation import Observation
-from llmtrace_otel.telemetry.owner import frame_of, owner_of, sending_context
+from llmtrace_otel.telemetry.owner import frame_of, is_suppressed, owner_of, sending_context
 from llmtrace_otel.telemetry.spans import Recorder
 from llmtrace_otel.wire.exchange import Exchange
 from llmtrace_otel.wire.providers import DEFAULT, Providers
@@ -70,7 +69,7 @@ class Requests(Recording, ABC):
                 return None
             exchange.call.layer = self.layer
             taking = None if self.tape is None else self.tape.begin(self.asked(request))
-            observation = Observation.start(self.recorder, exchange)
+            observation = Observation.start(self.recorder, exchange, context.get_current())
             if taking is not None:
                 observation.record(taking)
             return observation
@@ -137,11 +136,8 @@ _sending: ContextVar[Observation | None] = ContextVar("llmtrace_sending", defaul
 
 def _is_wanted() -> bool:
     """Whether calls are recorded here. Who suppresses what is below may still own a span that lacks what we know."""
-    return (
-        is_instrumentation_enabled()
-        or frame_of(context.get_current()) is not None
-        or owner_of(trace.get_current_span()) is not None
-    )
+    here = context.get_current()
+    return not is_suppressed(here) or frame_of(here) is not None or owner_of(trace.get_current_span(here)) is not None
 
 
 def sending() -> Observation | None:
@@ -160,7 +156,7 @@ def _is_sending() -> bool:
 
 def _enter(observation: Observation) -> _Tokens:
     observation.sending = True
-    sending = sending_context(context.get_current(), observation.span)
+    sending = sending_context(observation.here, observation.span)
     return observation, context.attach(sending), _sending.set(observation)
 
 

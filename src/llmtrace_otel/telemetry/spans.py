@@ -14,13 +14,14 @@ from typing import Any
 
 from opentelemetry import trace
 from opentelemetry._logs import LoggerProvider, LogRecord, SeverityNumber, get_logger
-from opentelemetry.context import get_current
+from opentelemetry.context import Context, get_current
 from opentelemetry.metrics import MeterProvider
-from opentelemetry.trace import Span, SpanKind, Status, StatusCode, TracerProvider
+from opentelemetry.trace import Span, Status, StatusCode, TracerProvider
 
 from llmtrace_otel.telemetry import content, cost, delta, doubts, semconv
 from llmtrace_otel.telemetry.metrics import CallMetrics
 from llmtrace_otel.telemetry.owner import frame_of, owner_of, speaks_openinference
+from llmtrace_otel.telemetry.tracer import CallTracer
 from llmtrace_otel.telemetry.within import Part
 from llmtrace_otel.wire.call import Call, Library
 
@@ -173,27 +174,29 @@ class Recorder:
         meter_provider: MeterProvider | None = None,
         logger_provider: LoggerProvider | None = None,
     ) -> None:
-        self._tracer = trace.get_tracer(semconv.SCOPE, semconv.VERSION, tracer_provider, semconv.SCHEMA_URL)
+        self._tracer = CallTracer(tracer_provider)
         self._metrics = CallMetrics(meter_provider)
         self._logger_provider = logger_provider
 
-    def start(self, call: Call) -> CallSpan | Part:
-        """Starts the call's span, or finds the one that has already been started for it above."""
+    def start(self, call: Call, here: Context | None = None) -> CallSpan | Part:
+        """Starts the call's span, or finds the one that has already been started for it above, in a context."""
         call.start_ns = time_ns()
-        frame = frame_of(get_current())
-        return self.start_call(call) if frame is None else frame.part(call)
+        if here is None:
+            here = get_current()
+        frame = frame_of(here)
+        return self.start_call(call, here) if frame is None else frame.part(call)
 
-    def start_call(self, call: Call) -> CallSpan:
-        """Starts the span of a call that is no part of one of ours."""
+    def start_call(self, call: Call, here: Context | None = None) -> CallSpan:
+        """Starts the span of a call that is no part of one of ours, in a context, the current one by default."""
         call.start_ns = call.start_ns or time_ns()
-        owner = owner_of(trace.get_current_span())
+        if here is None:
+            here = get_current()
+        owner = owner_of(trace.get_current_span(here))
         if owner is not None:
             cost.load()
             return CallSpan(self, call, owner, owned=False)
         started = starting_attributes(call)
-        span = self._tracer.start_span(
-            name_of(call), kind=SpanKind.CLIENT, attributes=started, start_time=call.start_ns
-        )
+        span = self._tracer.start(name_of(call), started, call.start_ns, here)
         if span.is_recording():
             cost.load()
         elif call.capture:
@@ -216,7 +219,10 @@ class Recorder:
             if content.on_spans():
                 recorded = _recorded_content(call, span)
                 attributes |= _content_as_json(recorded)
-            span.set_attributes(attributes if call_span.owned else _lacking(span, call, attributes))
+            if call_span.owned:
+                self._tracer.add(span, attributes)
+            else:
+                span.set_attributes(_lacking(span, call, attributes))
             if call_span.owned and call.error_type is not None:
                 message = content.redacted(call.error_message) if call.error_message else None
                 span.set_status(Status(StatusCode.ERROR, message))
@@ -225,7 +231,8 @@ class Recorder:
             self._emit_event(call, span, recorded)
         if call_span.owned:
             span.end(call.end_ns)
-        doubts.warn(call)
+        if call.usage is None or call.unreadable is not None:
+            doubts.warn(call)
 
     def _seen_below(self, call_span: CallSpan) -> dict[str, Any]:
         """What only the requests within the call have told of it, since its span was started."""
@@ -282,7 +289,8 @@ def ending_attributes(call: Call) -> dict[str, Any]:
         _add_openai(call, attributes)
     if call.attempts > 1:
         attributes[semconv.ATTEMPTS] = call.attempts
-    _add_doubts(call, attributes)
+    if call.usage is None or not call.complete:
+        _add_doubts(call, attributes)
     _add_cost(call, attributes)
     if call.library is not None:
         _add_library(call.library, attributes)

@@ -1,0 +1,154 @@
+"""Spans of the OpenTelemetry SDK, started as its `Tracer.start_span` starts them.
+
+The tracer's sampler decides, its generator makes the ids, its processors see the span when it starts and when it ends.
+The span is made by the SDK's own constructor. What is left out is the SDK's `_clean_attribute_value`, function upon
+function for each value, wherever types and limits show at once that there is nothing to clean.
+
+This leans on names that the SDK keeps to itself. `knows` therefore starts one span in each way, which go nowhere, and
+compares them: where they differ, spans are not started here.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Mapping
+from types import FunctionType
+from typing import Any
+
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.sdk import trace as sdk
+from opentelemetry.sdk.trace._tracer_metrics import NoOpTracerMetrics
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON
+from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, TraceFlags
+
+_log = logging.getLogger("llmtrace_otel")
+
+_start_span = sdk.Tracer.start_span
+_TEXT = frozenset({str})
+_PLAIN = frozenset({str, int, float, bool})
+_LISTS = frozenset({list, tuple})
+_PER_SPAN = ("_context", "_lock", "_attributes", "_events", "_links")
+_FLAGS = {
+    (sampled, random): TraceFlags(sampled * TraceFlags.SAMPLED | random * TraceFlags.RANDOM_TRACE_ID)
+    for sampled in (False, True)
+    for random in (False, True)
+}
+
+
+def is_untouched() -> bool:
+    """Whether the SDK still starts spans itself, and nobody has wrapped its function."""
+    return sdk.Tracer.start_span is _start_span
+
+
+def knows(tracer: trace.Tracer) -> bool:
+    """Whether spans of this tracer can be started here."""
+    return (
+        type(tracer) is sdk.Tracer
+        and "start_span" not in vars(tracer)
+        and isinstance(_start_span, FunctionType)
+        and _start_span.__code__.co_filename == sdk.__file__
+        and _starts_the_same(tracer)
+    )
+
+
+def start(tracer: Any, name: str, attributes: dict[str, Any], start_ns: int, here: Context) -> Span:
+    """Starts a client's span below the span of a context."""
+    above = trace.get_current_span(here).get_span_context()
+    if not tracer._is_enabled():
+        return NonRecordingSpan(above)
+    ids = tracer.id_generator
+    if above.is_valid:
+        parent, trace_id, is_random = above, above.trace_id, above.trace_flags.random_trace_id
+    else:
+        parent, trace_id, is_random = None, ids.generate_trace_id(), ids.is_trace_id_random()
+    sampled = tracer.sampler.should_sample(here, trace_id, name, SpanKind.CLIENT, attributes, ())
+    context = SpanContext(
+        trace_id,
+        ids.generate_span_id(),
+        is_remote=False,
+        trace_flags=_FLAGS[sampled.decision.is_sampled(), is_random],
+        trace_state=sampled.trace_state,
+    )
+    record_end = tracer._tracer_metrics.start_span(parent, sampled.decision)
+    if not sampled.decision.is_recording():
+        return NonRecordingSpan(context)
+    given, limits = sampled.attributes, tracer._span_limits
+    span = sdk._Span(
+        name=name,
+        context=context,
+        parent=parent,
+        sampler=tracer.sampler,
+        resource=tracer.resource,
+        span_processor=tracer.span_processor,
+        kind=SpanKind.CLIENT,
+        instrumentation_info=tracer.instrumentation_info,
+        limits=limits,
+        instrumentation_scope=tracer._instrumentation_scope,
+        record_end_metrics=record_end,
+    )
+    if not _put(span._attributes, given):
+        span.set_attributes(given)
+    span.start(start_ns, here)
+    return span
+
+
+def add(span: Any, attributes: Mapping[str, Any]) -> bool:
+    """Sets attributes on an open span, if they need no cleaning."""
+    return type(span) is sdk._Span and span._end_time is None and _put(span._attributes, attributes)
+
+
+def _put(bounded: Any, attributes: Mapping[str, Any]) -> bool:
+    """Adds attributes that need no cleaning and find room; gives whether they are such."""
+    cleaned = _cleaned(attributes) if bounded.max_value_len is None else None
+    if cleaned is None:
+        return False
+    kept = bounded._dict
+    with bounded._lock:
+        if bounded.maxlen is not None and len(kept) + len(cleaned) > bounded.maxlen:
+            return False
+        kept.update(cleaned)
+    return True
+
+
+def _cleaned(attributes: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The attributes as the SDK would keep them, whose lists are tuples; `None` if it has more to look at."""
+    others = set(map(type, attributes.values())) - _PLAIN
+    if not others:
+        return attributes
+    if not others <= _LISTS:
+        return None
+    cleaned = dict(attributes)
+    for name, value in attributes.items():
+        if type(value) in others:
+            if not _TEXT.issuperset(map(type, value)):
+                return None
+            cleaned[name] = tuple(value)
+    return cleaned
+
+
+def _starts_the_same(tracer: trace.Tracer) -> bool:
+    """Whether a span that is started here is what the SDK would have made."""
+    try:
+        probe: Any = copy.copy(tracer)
+        probe.sampler = ALWAYS_ON
+        probe.id_generator = RandomIdGenerator()
+        probe.span_processor = sdk.SynchronousMultiSpanProcessor()
+        probe._tracer_metrics = NoOpTracerMetrics()
+        name, attributes, here = "probe", {"text": "a", "texts": ["b"]}, Context()
+        theirs = _start_span(probe, name, here, SpanKind.CLIENT, attributes, start_time=1)
+        ours = start(probe, name, attributes, 1, here)
+        return type(theirs) is type(ours) and _told(theirs) == _told(ours)
+    except Exception:
+        _log.debug("llmtrace: spans are started by the SDK, which is not the one that is known", exc_info=True)
+        return False
+
+
+def _told(span: Any) -> dict[str, Any]:
+    """All that a span holds, but for what is another one's in each."""
+    held = {name: value for name, value in vars(span).items() if name not in _PER_SPAN}
+    bounded = {name: value for name, value in vars(span._attributes).items() if name != "_lock"}
+    context = span.get_span_context()
+    return held | bounded | {"flags": context.trace_flags, "state": context.trace_state, "remote": context.is_remote}
