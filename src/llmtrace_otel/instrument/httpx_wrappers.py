@@ -134,12 +134,13 @@ class _Stream:
 class _SyncStream(_Stream):
     def __iter__(self) -> Iterator[bytes]:
         observation = self._observation
+        keep, wait = observation.kept.append, 1
         try:
             for chunk in self._stream:
-                try:
-                    observation.feed(chunk)
-                except Exception as error:
-                    observation.stop_reading(error)
+                keep(chunk)
+                wait -= 1
+                if not wait:
+                    wait = observation.read()
                 yield chunk
         except GeneratorExit:
             left_streams.end(observation)
@@ -159,12 +160,13 @@ class _SyncStream(_Stream):
 class _AsyncStream(_Stream):
     async def __aiter__(self) -> AsyncIterator[bytes]:
         observation = self._observation
+        keep, wait = observation.kept.append, 1
         try:
             async for chunk in self._stream:
-                try:
-                    observation.feed(chunk)
-                except Exception as error:
-                    observation.stop_reading(error)
+                keep(chunk)
+                wait -= 1
+                if not wait:
+                    wait = observation.read()
                 yield chunk
         except GeneratorExit:
             left_streams.end(observation)

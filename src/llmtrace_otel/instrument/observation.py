@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("llmtrace_otel")
 
+_MOST = 64
+_MUCH = 16 * 1024
+"""How many pieces of a stream, and about how many bytes, are kept before they are read."""
+
 
 def _unread(_: bytes) -> None:
     pass
@@ -35,10 +39,12 @@ def _unread(_: bytes) -> None:
 class Observation:
     """Tells an exchange what happens, and ends the call's span when nothing more can happen."""
 
-    __slots__ = ("_exchange", "_logical", "_span", "_taking", "done", "feed", "here", "sending")
+    __slots__ = ("_exchange", "_logical", "_span", "_taking", "done", "feed", "here", "kept", "sending")
 
     feed: Callable[[bytes], None]
     """Takes a piece of the body, as it came over the wire."""
+    kept: list[bytes]
+    """Pieces that have come, and wait to be read together: to read each for itself costs more than all it finds."""
     here: Context
     """Where the request was begun."""
 
@@ -50,6 +56,7 @@ class Observation:
         self._logical = logical
         self._taking: Taking | None = None
         self.here = here
+        self.kept = []
         self.done = False
         self.sending = False
         self.feed = exchange.feed
@@ -95,6 +102,22 @@ class Observation:
             self._exchange.whole(whole)
             self._finish()
 
+    def read(self) -> int:
+        """Reads what was kept; gives how many pieces to keep before the next time. Never raises."""
+        kept, call = self.kept, self._exchange.call
+        pieces = len(kept)
+        try:
+            chunk = b"".join(kept)
+            kept.clear()
+            self.feed(chunk)
+        except Exception as error:
+            kept.clear()
+            self.stop_reading(error)
+            return _MOST
+        if self._taking is not None or call.first_chunk_ns is None:
+            return 1  # when each of them came matters
+        return max(1, min(_MOST, _MUCH * pieces // (len(chunk) or 1)))
+
     def stop_reading(self, error: Exception) -> None:
         """Reading has failed: what follows goes by unread."""
         _log.debug("llmtrace: an answer could not be read on: %r", error)
@@ -103,12 +126,14 @@ class Observation:
     def end(self) -> None:
         """The body has come to its end."""
         if not self.done:
+            self._read_rest()
             self._exchange.end()
             self._finish()
 
     def abandon(self) -> None:
         """The reader has stopped, or never started, to read the body."""
         if not self.done:
+            self._read_rest()
             self._exchange.abandon()
             self._finish("its reader stopped there")
 
@@ -116,11 +141,16 @@ class Observation:
         """The attempt broke; what only ends a task or a program is the caller's choice, and no error of the call."""
         if self.done:
             return
+        self._read_rest()
         if isinstance(error, Exception):
             self._exchange.fail(error)
         else:
             self._exchange.abandon()
         self._finish(type_name(error))
+
+    def _read_rest(self) -> None:
+        if self.kept:
+            self.read()
 
     def _feed_both(self, chunk: bytes) -> None:
         assert self._taking is not None

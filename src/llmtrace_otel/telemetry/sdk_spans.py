@@ -135,7 +135,7 @@ def _starts_the_same(tracer: trace.Tracer) -> bool:
         probe: Any = copy.copy(tracer)
         probe.sampler = ALWAYS_ON
         probe.id_generator = RandomIdGenerator()
-        probe.span_processor = sdk.SynchronousMultiSpanProcessor()
+        probe.span_processor = sdk.SynchronousMultiSpanProcessor()  # type: ignore[no-untyped-call]
         probe._tracer_metrics = NoOpTracerMetrics()
         name, attributes, here = "probe", {"text": "a", "texts": ["b"]}, Context()
         theirs = _start_span(probe, name, here, SpanKind.CLIENT, attributes, start_time=1)
