@@ -1,6 +1,6 @@
 """The measured process: reads jobs from its standard input, and tells what each took, one JSON object per line each.
 
-    python -m compare.child SDK PEER [functions]
+    python -m compare.child SDK PEER [functions|counter]
 
 With `functions` every function called, of Python and of C, in all threads, is counted from the start on.
 """
@@ -28,6 +28,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from compare.cases import Case
+from compare.counter import Counter
 from compare.peers import BARE, PEERS, distributions
 from compare.starts import STARTS
 from compare.workloads import MARK, call_of, gathered
@@ -72,8 +73,8 @@ class Functions:
 class Process:
     """A peer that is switched on, and the calls made under it."""
 
-    def __init__(self, sdk: str, peer: str, functions: Functions | None = None) -> None:
-        self._peer, self._functions = peer, functions
+    def __init__(self, sdk: str, peer: str, functions: Functions | None = None, counter: Counter | None = None) -> None:
+        self._peer, self._functions, self._counter = peer, functions, counter
         self._exporter = Dropping()
         STARTS[PEERS[peer].start](self._exporter, distributions(peer, sdk))
         self._runner = asyncio.Runner()
@@ -111,11 +112,20 @@ class Process:
         return {"cpu": (time.process_time() - started) / calls, "elapsed": elapsed}
 
     def run(self, case: Case, calls: int) -> dict[str, Any]:
-        """Makes calls; the instructions are counted by whoever runs this process."""
+        """Makes calls, and tells the instructions, if whoever runs this process does not count them.
+
+        Garbage is collected once, at the end: what calls leave is looked through as often as that of others, whereas
+        the collections that happen to be due after so many calls would be one more or one less.
+        """
         gc.collect()
+        gc.disable()
+        before = self._counter.read() if self._counter else 0
         self._run(case, calls)
+        gc.collect(0)
         self._rest(case)
-        return {}
+        told = {"instructions": self._counter.read() - before} if self._counter else {}
+        gc.enable()
+        return told
 
     def functions(self, case: Case, calls: int) -> dict[str, Any]:
         """The functions called, by so many calls."""
@@ -213,7 +223,8 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever a peer prints is no answer
     sdk, peer = sys.argv[1:3]
-    process = Process(sdk, peer, Functions() if "functions" in sys.argv else None)
+    counter = Counter() if "counter" in sys.argv else None  # before there are threads
+    process = Process(sdk, peer, Functions() if "functions" in sys.argv else None, counter)
     print(json.dumps({}), file=answers, flush=True)
     for line in sys.stdin:
         job = json.loads(line)
