@@ -13,6 +13,7 @@ import inspect
 import itertools
 import json
 import os
+import random
 import selectors
 import sys
 import threading
@@ -39,6 +40,10 @@ CHANCE = (os.path.dirname(asyncio.__file__), *map(inspect.getfile, _MODULES))
 chance: their functions are not counted."""
 PAUSE, LOOKS = 0.03, 3
 """A process is at rest when it takes less than a fifth of the time in each of LOOKS pauses of PAUSE seconds."""
+
+
+POOL, SIZES = 16_384, range(48, 513, 16)
+"""Bytes of a pool of Python's, and of the objects that have pools, as far as `bytes` can be as small."""
 
 
 class Dropping(SpanExporter):
@@ -80,6 +85,8 @@ class Process:
         self._runner = asyncio.Runner()
         self._calls: dict[Case, Any] = {}
         self._attributes: dict[str, Any] = {}
+        self._ballast: list[bytes] = []
+        self._chance = random.Random(7)
 
     # What a job can ask for
 
@@ -110,6 +117,11 @@ class Process:
         elapsed = self._run(case, calls)
         self._rest(case)
         return {"cpu": (time.process_time() - started) / calls, "elapsed": elapsed}
+
+    def shake(self, case: Case) -> dict[str, Any]:
+        """Fills the last pools of Python's memory anew: whether a call's last object needs another is chance."""
+        self._ballast = [bytes(size - 33) for size in SIZES for _ in range(self._chance.randrange(POOL // size))]
+        return {}
 
     def run(self, case: Case, calls: int) -> dict[str, Any]:
         """Makes calls, and tells the instructions, if whoever runs this process does not count them.

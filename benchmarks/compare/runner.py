@@ -6,7 +6,8 @@ takes too long under valgrind, functions called are counted. Counts hang on no c
 are taken while nothing else runs: the processes of all peers are started, and take turns.
 
 What a process does by the clock, as a look-up once a minute, is no call's cost, and under valgrind, where a minute is a
-second's work, would look like one: the least of several counts has none of it.
+second's work, would look like one: the median of several counts has none of it. Where objects happen to lie in memory
+makes a difference, too, of one in a thousand; before each count they are laid out anew.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import json
 import os
 import re
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -31,11 +33,11 @@ from compare.environments import FailedError, made
 from compare.figures import Column, Figure, Row, percentile
 from compare.peers import BARE, CONTENT, NONE, OURS, PEERS, REPOSITORY, distributions, recipe, supports
 
-FEW, WARM = 3, 16
+FEW, WARM = 3, 8
 """Calls that are made before others are timed or looked at; and before they are counted, WARM times `Case.calls`: the
 interpreter takes a hundred calls to settle on its specialised instructions."""
-VOLUME, TRIES = 250_000_000, 3
-"""Calls are counted in such numbers that they have about VOLUME instructions; how often."""
+VOLUME, TRIES = 125_000_000, 5
+"""Calls are counted in such numbers that they have VOLUME instructions or more, so often; where one has, once."""
 CALLGRIND = ("valgrind", "--tool=callgrind", "--instr-atstart=no", "--vgdb-poll=1000000000")
 KERNEL = counter.works()
 WAY = "instructions" if KERNEL or shutil.which("valgrind") else "functions"
@@ -126,14 +128,12 @@ class Child:
     def instructions(self, case: Case) -> float:
         """Instructions of a call."""
         self._control("instrumentation on")
-        one = self._least(case, 1)
-        calls = case.calls if case.shape == "concurrent" else max(1, VOLUME // one)
-        more = self._least(case, 1 + calls)
+        one = self._counted(case, 1)
+        calls = case.calls if case.shape == "concurrent" else -(-VOLUME // one)
+        again = range(TRIES if one < VOLUME else 1)
+        fewer, more = ([self._counted(case, count) for _ in again] for count in (1, 1 + calls))
         self._control("instrumentation off")  # or the next case's first calls would take long
-        return (more - one) / calls
-
-    def _least(self, case: Case, calls: int) -> int:
-        return min(self._counted(case, calls) for _ in range(TRIES))
+        return (statistics.median(more) - statistics.median(fewer)) / calls
 
     def functions(self, case: Case, calls: int) -> float:
         """Functions that a call calls."""
@@ -141,6 +141,7 @@ class Child:
         return float(twice - once) / calls
 
     def _counted(self, case: Case, calls: int) -> int:
+        self.ask("shake", case)
         self._control("zero")
         told = self.ask("run", case, calls=calls)
         return self._dumped() if self._valgrind else int(told["instructions"])
