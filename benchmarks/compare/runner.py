@@ -37,7 +37,7 @@ FEW, WARM = 3, 8
 """Calls that are made before others are timed or looked at; and before they are counted, WARM times `Case.calls`: the
 interpreter takes a hundred calls to settle on its specialised instructions."""
 VOLUME, TRIES = 125_000_000, 5
-"""Calls are counted in such numbers that they have VOLUME instructions or more, so often; where one has, once."""
+"""Calls are counted in such numbers that they have VOLUME instructions or more, so often; of tenfold calls, once."""
 CALLGRIND = ("valgrind", "--tool=callgrind", "--instr-atstart=no", "--vgdb-poll=1000000000")
 KERNEL = counter.works()
 WAY = "instructions" if KERNEL or shutil.which("valgrind") else "functions"
@@ -130,7 +130,7 @@ class Child:
         self._control("instrumentation on")
         one = self._counted(case, 1)
         calls = case.calls if case.shape == "concurrent" else -(-VOLUME // one)
-        again = range(TRIES if one < VOLUME else 1)
+        again = range(TRIES if one < 10 * VOLUME else 1)
         fewer, more = ([self._counted(case, count) for _ in again] for count in (1, 1 + calls))
         self._control("instrumentation off")  # or the next case's first calls would take long
         return (statistics.median(more) - statistics.median(fewer)) / calls
