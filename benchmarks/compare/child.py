@@ -1,6 +1,6 @@
 """The measured process: reads jobs from its standard input, and tells what each took, one JSON object per line each.
 
-    python -m compare.child SDK PEER [functions]
+    python -m compare.child SDK PEER [functions|counter]
 
 With `functions` every function called, of Python and of C, in all threads, is counted from the start on.
 """
@@ -13,6 +13,7 @@ import inspect
 import itertools
 import json
 import os
+import random
 import selectors
 import sys
 import threading
@@ -28,6 +29,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from compare.cases import Case
+from compare.counter import Counter
 from compare.peers import BARE, PEERS, distributions
 from compare.starts import STARTS
 from compare.workloads import MARK, call_of, gathered
@@ -38,6 +40,10 @@ CHANCE = (os.path.dirname(asyncio.__file__), *map(inspect.getfile, _MODULES))
 chance: their functions are not counted."""
 PAUSE, LOOKS = 0.03, 3
 """A process is at rest when it takes less than a fifth of the time in each of LOOKS pauses of PAUSE seconds."""
+
+
+POOL, SIZES = 16_384, range(48, 513, 16)
+"""Bytes of a pool of Python's, and of the objects that have pools, as far as `bytes` can be as small."""
 
 
 class Dropping(SpanExporter):
@@ -72,13 +78,15 @@ class Functions:
 class Process:
     """A peer that is switched on, and the calls made under it."""
 
-    def __init__(self, sdk: str, peer: str, functions: Functions | None = None) -> None:
-        self._peer, self._functions = peer, functions
+    def __init__(self, sdk: str, peer: str, functions: Functions | None = None, counter: Counter | None = None) -> None:
+        self._peer, self._functions, self._counter = peer, functions, counter
         self._exporter = Dropping()
         STARTS[PEERS[peer].start](self._exporter, distributions(peer, sdk))
         self._runner = asyncio.Runner()
         self._calls: dict[Case, Any] = {}
         self._attributes: dict[str, Any] = {}
+        self._ballast: list[bytes] = []
+        self._chance = random.Random(7)
 
     # What a job can ask for
 
@@ -110,12 +118,26 @@ class Process:
         self._rest(case)
         return {"cpu": (time.process_time() - started) / calls, "elapsed": elapsed}
 
-    def run(self, case: Case, calls: int) -> dict[str, Any]:
-        """Makes calls; the instructions are counted by whoever runs this process."""
-        gc.collect()
-        self._run(case, calls)
-        self._rest(case)
+    def shake(self, case: Case) -> dict[str, Any]:
+        """Fills the last pools of Python's memory anew: whether a call's last object needs another is chance."""
+        self._ballast = [bytes(size - 33) for size in SIZES for _ in range(self._chance.randrange(POOL // size))]
         return {}
+
+    def run(self, case: Case, calls: int) -> dict[str, Any]:
+        """Makes calls, and tells the instructions, if whoever runs this process does not count them.
+
+        Garbage is collected once, at the end: what calls leave is looked through as often as that of others, whereas
+        the collections that happen to be due after so many calls would be one more or one less.
+        """
+        gc.collect()
+        gc.disable()
+        before = self._counter.read() if self._counter else 0
+        self._run(case, calls)
+        gc.collect(0)
+        self._rest(case)
+        told = {"instructions": self._counter.read() - before} if self._counter else {}
+        gc.enable()
+        return told
 
     def functions(self, case: Case, calls: int) -> dict[str, Any]:
         """The functions called, by so many calls."""
@@ -213,7 +235,8 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever a peer prints is no answer
     sdk, peer = sys.argv[1:3]
-    process = Process(sdk, peer, Functions() if "functions" in sys.argv else None)
+    counter = Counter() if "counter" in sys.argv else None  # before there are threads
+    process = Process(sdk, peer, Functions() if "functions" in sys.argv else None, counter)
     print(json.dumps({}), file=answers, flush=True)
     for line in sys.stdin:
         job = json.loads(line)

@@ -1,9 +1,13 @@
 """Starts the measured processes, has them take turns, and counts their instructions.
 
-Instructions are counted by valgrind's callgrind: a process makes N calls, then 2 N, and the difference is what N cost.
-Where valgrind is not installed, and of LiteLLM, which takes too long under it, functions called are counted. Counts
-hang on no clock, so several are made at once. Times are taken while nothing else runs: the processes of all peers are
-started, and take turns.
+Instructions are counted by the kernel where it can, else by valgrind's callgrind: a process makes one call, then 1 + N,
+and the difference is what N cost. Where neither can, and of LiteLLM, whose threads take their turns by chance and which
+takes too long under valgrind, functions called are counted. Counts hang on no clock, so several are made at once. Times
+are taken while nothing else runs: the processes of all peers are started, and take turns.
+
+What a process does by the clock, as a look-up once a minute, is no call's cost, and under valgrind, where a minute is a
+second's work, would look like one: the median of several counts has none of it. Where objects happen to lie in memory
+makes a difference, too, of one in a thousand; before each count they are laid out anew.
 """
 
 from __future__ import annotations
@@ -12,6 +16,7 @@ import json
 import os
 import re
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -22,16 +27,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from compare import counter
 from compare.cases import Case
 from compare.environments import FailedError, made
 from compare.figures import Column, Figure, Row, percentile
 from compare.peers import BARE, CONTENT, NONE, OURS, PEERS, REPOSITORY, distributions, recipe, supports
 
-FEW, WARM = 3, 20
-"""Calls that are made before others are timed or looked at, and before they are counted."""
+FEW, WARM = 3, 8
+"""Calls that are made before others are timed or looked at; and before they are counted, WARM times `Case.calls`: the
+interpreter takes a hundred calls to settle on its specialised instructions."""
+VOLUME, TRIES = 125_000_000, 5
+"""Calls are counted in such numbers that they have VOLUME instructions or more, so often; of tenfold calls, once."""
 CALLGRIND = ("valgrind", "--tool=callgrind", "--instr-atstart=no", "--vgdb-poll=1000000000")
-WAY = "instructions" if shutil.which("valgrind") else "functions"
-"""What can be counted here."""
+KERNEL = counter.works()
+WAY = "instructions" if KERNEL or shutil.which("valgrind") else "functions"
+"""What can be counted here, and whether the kernel counts instructions."""
 
 
 def environment(peer: str, sdk: str, content: str) -> dict[str, str]:
@@ -67,8 +77,11 @@ class Child:
         self._folder = tempfile.TemporaryDirectory()
         self._dumps = Path(self._folder.name)
         command = [str(python), "-m", "compare.child", sdk, peer]
-        if way == "instructions":
+        self._valgrind = way == "instructions" and not KERNEL
+        if self._valgrind:
             command = [*CALLGRIND, f"--callgrind-out-file={self._dumps}/out", *command]
+        elif way == "instructions":
+            command.append("counter")
         elif way == "functions":
             command.append("functions")
         self._errors = (self._dumps / "errors").open("w+")
@@ -81,7 +94,7 @@ class Child:
             cwd=self._dumps,
             env=environment(peer, sdk, content),
         )
-        self._name, self._counting = f"{peer} with {sdk}", False
+        self._name = f"{peer} with {sdk}"
 
     def __enter__(self) -> Child:
         try:
@@ -112,17 +125,15 @@ class Child:
         said = [line for line in (self._dumps / "errors").read_text().splitlines() if line and line[:2] != "=="]
         raise FailedError(said[-1] if said else f"{self._name} ended with {self._process.returncode}")
 
-    def instructions(self, case: Case, calls: int) -> float:
+    def instructions(self, case: Case) -> float:
         """Instructions of a call."""
-        if not self._counting:
-            self._control("--instr=on")
-            self._counting = True
-        once, twice = (self._least(case, count) for count in (calls, 2 * calls))
-        return (twice - once) / calls
-
-    def _least(self, case: Case, calls: int) -> int:
-        """The least of several counts: what a background thread happens to do meanwhile only adds."""
-        return min(self._counted(case, calls) for _ in range(2 if calls > FEW else 1))
+        self._control("instrumentation on")
+        one = self._counted(case, 1)
+        calls = case.calls if case.shape == "concurrent" else -(-VOLUME // one)
+        again = range(TRIES if one < 10 * VOLUME else 1)
+        fewer, more = ([self._counted(case, count) for _ in again] for count in (1, 1 + calls))
+        self._control("instrumentation off")  # or the next case's first calls would take long
+        return (statistics.median(more) - statistics.median(fewer)) / calls
 
     def functions(self, case: Case, calls: int) -> float:
         """Functions that a call calls."""
@@ -130,18 +141,25 @@ class Child:
         return float(twice - once) / calls
 
     def _counted(self, case: Case, calls: int) -> int:
-        self._control("--zero")
-        self.ask("run", case, calls=calls)
-        self._control("--dump")
+        self.ask("shake", case)
+        self._control("zero")
+        told = self.ask("run", case, calls=calls)
+        return self._dumped() if self._valgrind else int(told["instructions"])
+
+    def _dumped(self) -> int:
+        self._control("dump")
         dump = max(self._dumps.glob("out.*"), key=lambda path: int(path.suffix[1:]))
         found = re.search(r"^totals: (\d+)", dump.read_text(), re.MULTILINE)
+        dump.unlink()
         assert found is not None
         return int(found[1])
 
     def _control(self, order: str) -> None:
-        subprocess.run(
-            ["callgrind_control", order, str(self._process.pid)], check=True, capture_output=True, cwd=self._dumps
-        )
+        """Tells valgrind something."""
+        if self._valgrind:
+            command = ["vgdb", f"--pid={self._process.pid}", *order.split()]
+            if subprocess.run(command, capture_output=True).returncode:
+                raise FailedError(f"{self._name}: valgrind could not be told {order!r}")
 
 
 # The peers of an SDK, and what they take
@@ -275,8 +293,8 @@ def _look(child: Child, case: Case, attributes: dict[str, Any]) -> Figure:
 
 def count(child: Child, case: Case, attributes: dict[str, Any], way: str) -> float:
     """What a call takes, in instructions or functions, once it has been made often enough to be quick."""
-    child.ask("warm", case, calls=WARM if case.calls > FEW else 1, attributes=attributes)
-    return child.instructions(case, case.calls) if way == "instructions" else child.functions(case, case.calls)
+    child.ask("warm", case, calls=WARM * case.calls, attributes=attributes)
+    return child.instructions(case) if way == "instructions" else child.functions(case, case.calls)
 
 
 def way_of(sdk: str, wanted: str) -> str:
