@@ -19,7 +19,7 @@ import threading
 import time
 import tracemalloc
 from collections.abc import Callable
-from concurrent.futures import thread
+from concurrent import futures
 from typing import Any
 from weakref import WeakSet
 
@@ -33,8 +33,8 @@ from compare.peers import BARE, PEERS, distributions
 from compare.starts import STARTS
 from compare.workloads import MARK, call_of, gathered
 
-_MODULES: Any = (selectors, WeakSet, threading, thread, rest)
-CHANCE = (os.path.dirname(asyncio.__file__), *map(inspect.getfile, _MODULES))
+_PACKAGES, _MODULES = (asyncio, futures), (selectors, WeakSet, threading, rest)
+CHANCE = (*(os.path.dirname(inspect.getfile(package)) for package in _PACKAGES), *map(inspect.getfile, _MODULES))
 """How often event loops turn, how many tasks they see, and whether a pool's thread is idle when it is given work, is
 chance: their functions are not counted."""
 
@@ -202,6 +202,7 @@ class Process:
         if case.sdk == "litellm":
             for pause in rest.pauses():
                 self._runner.run(asyncio.sleep(pause))
+                rest.wait_for_litellms_thread()
         provider: Any = trace.get_tracer_provider()
         provider.force_flush()
 
