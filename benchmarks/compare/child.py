@@ -2,7 +2,7 @@
 
     python -m compare.child SDK PEER [functions|counter]
 
-With `functions` every function called, of Python and of C, in all threads, is counted from the start on.
+With `functions` the functions called, of Python and of C, in all threads, can be counted.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ import sys
 import threading
 import time
 import tracemalloc
-from collections.abc import Iterator
-from concurrent.futures import thread
+from collections.abc import Callable
+from concurrent import futures
 from typing import Any
 from weakref import WeakSet
 
@@ -28,18 +28,17 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
+from compare import rest
 from compare.cases import Case
 from compare.counter import Counter
 from compare.peers import BARE, PEERS, distributions
 from compare.starts import STARTS
 from compare.workloads import MARK, call_of, gathered
 
-_MODULES: Any = (selectors, WeakSet, threading, thread)
-CHANCE = (os.path.dirname(asyncio.__file__), *map(inspect.getfile, _MODULES))
+_PACKAGES, _MODULES = (asyncio, futures), (selectors, WeakSet, threading, rest)
+CHANCE = (*(os.path.dirname(inspect.getfile(package)) for package in _PACKAGES), *map(inspect.getfile, _MODULES))
 """How often event loops turn, how many tasks they see, and whether a pool's thread is idle when it is given work, is
 chance: their functions are not counted."""
-PAUSE, LOOKS = 0.03, 3
-"""A process is at rest when it takes less than a fifth of the time in each of LOOKS pauses of PAUSE seconds."""
 
 
 POOL, SIZES = 16_384, range(48, 513, 16)
@@ -60,19 +59,29 @@ class Dropping(SpanExporter):
 
 
 class Functions:
-    """Counts the functions that are called, of threads to come, too."""
+    """Counts the functions that are called: of threads to come always, of this one while it is told to, since LiteLLM,
+    say, calls millions when it is imported."""
 
     def __init__(self) -> None:
         self._count = itertools.count()
         threading.setprofile(self._called)
-        sys.setprofile(self._called)
 
     def _called(self, frame: Any, event: str, _: Any) -> None:
         if event in ("call", "c_call") and not frame.f_code.co_filename.startswith(CHANCE):
             next(self._count)
 
-    def read(self) -> int:
-        return next(self._count)
+    def of(self, work: Callable[[], None]) -> int:
+        """How many are called meanwhile. What cycles do that are found then, and when they are, is chance."""
+        gc.collect()
+        gc.disable()
+        before = next(self._count)
+        sys.setprofile(self._called)
+        try:
+            work()
+        finally:
+            sys.setprofile(None)
+            gc.enable()
+        return next(self._count) - before
 
 
 class Process:
@@ -142,11 +151,12 @@ class Process:
     def functions(self, case: Case, calls: int) -> dict[str, Any]:
         """The functions called, by so many calls."""
         assert self._functions is not None
-        gc.collect()
-        before = self._functions.read()
-        self._run(case, calls)
-        self._rest(case)
-        return {"functions": self._functions.read() - before}
+
+        def work() -> None:
+            self._run(case, calls)
+            self._rest(case)
+
+        return {"functions": self._functions.of(work)}
 
     def memory(self, case: Case) -> dict[str, Any]:
         """The most bytes of Python's that one call has at a time."""
@@ -212,23 +222,15 @@ class Process:
             if worker.name == "llmtrace-prices":
                 worker.join()
         if case.sdk == "litellm":
-            for pause in _pauses():
+            for pause in rest.pauses():
                 self._runner.run(asyncio.sleep(pause))
+                rest.wait_for_litellms_thread()
         provider: Any = trace.get_tracer_provider()
         provider.force_flush()
 
 
 def _told(span: ReadableSpan) -> list[Any]:
     return [dict(span.attributes or {}), *(dict(event.attributes or {}) for event in span.events)]
-
-
-def _pauses() -> Iterator[float]:
-    """How long to sleep, again and again, until nothing is done any more."""
-    looks, spent = 0, time.process_time()
-    while looks < LOOKS:
-        yield PAUSE
-        before, spent = spent, time.process_time()
-        looks = looks + 1 if spent - before < PAUSE / 5 else 0
 
 
 def main() -> None:

@@ -102,7 +102,7 @@ PEERS = {
     "litellm-otel-v2": Peer(
         'LiteLLM\'s callback `"otel"`, version 2',
         {"litellm": ()},
-        start="litellm_callback",
+        start="litellm_callback_v2",
         environ=(("LITELLM_OTEL_V2", "true"),),
     ),
     "agentopt": Peer(

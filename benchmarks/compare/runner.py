@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from compare import counter
-from compare.cases import Case
+from compare.cases import SDKS, Case
 from compare.environments import FailedError, made
 from compare.figures import Column, Figure, Row, percentile
 from compare.peers import BARE, CONTENT, NONE, OURS, PEERS, REPOSITORY, distributions, recipe, supports
@@ -234,7 +234,10 @@ class Group:
             found = {}
             for case in self._cases:
                 child.ask("warm", case, calls=FEW, attributes={})
-                found[case] = child.ask("look", case)["attributes"]
+                looked = child.ask("look", case)
+                if case.sdk in SDKS and not looked["spans"]:
+                    raise FailedError(f"{OURS} left no span of {case}")
+                found[case] = looked["attributes"]
             return found
 
     def count(self, attributes: Attributes, way: str, at_once: int) -> None:

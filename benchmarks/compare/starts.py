@@ -94,6 +94,19 @@ def start_litellm_callback(exporter: SpanExporter, _: list[str]) -> None:
     litellm.callbacks = ["otel"]
 
 
+def start_litellm_callback_v2(exporter: SpanExporter, _: list[str]) -> None:
+    """As LiteLLM does for the same name, but for the exporter: this one takes no provider but its own."""
+    import litellm
+    from litellm.integrations.otel.logger import build_otel_v2_logger
+    from litellm.integrations.otel.model.config import OpenTelemetryV2Config
+    from litellm.integrations.otel.plumbing.providers import build_tracer_provider
+
+    config = OpenTelemetryV2Config()
+    provider = build_tracer_provider(config, exporter, use_simple_processor=False)
+    trace.set_tracer_provider(provider)
+    litellm.callbacks = [build_otel_v2_logger(config, tracer_provider=provider)]
+
+
 STARTS: dict[str, Start] = {
     "nothing": nothing,
     "entry_points": start_entry_points,
@@ -104,4 +117,5 @@ STARTS: dict[str, Start] = {
     "openlit": start_openlit,
     "agentopt": start_agentopt,
     "litellm_callback": start_litellm_callback,
+    "litellm_callback_v2": start_litellm_callback_v2,
 }

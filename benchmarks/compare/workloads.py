@@ -233,7 +233,8 @@ def litellm(case: Case) -> Call:
         litellm.aclient_session, create = client, litellm.acompletion
     else:
         litellm.client_session, create = client, litellm.completion
-    said, options = prompts(case), dict[str, Any](model="openai/gpt-5-mini", api_key="x")
+    # LiteLLM keeps one client for each key, with the session that there was when it made it.
+    said, options = prompts(case), dict[str, Any](model="openai/gpt-5-mini", api_key=f"{case.shape}-{case.mode}")
     if case.shape == "stream":
         options |= {"stream": True, "stream_options": {"include_usage": True}}
         return drained(lambda: create(messages=said(), **options), case.mode)
