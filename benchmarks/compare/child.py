@@ -13,6 +13,7 @@ import inspect
 import itertools
 import json
 import os
+import re
 import selectors
 import sys
 import threading
@@ -30,7 +31,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from compare.cases import Case
 from compare.peers import BARE, PEERS, distributions
 from compare.starts import STARTS
-from compare.workloads import MARK, call_of, gathered
+from compare.workloads import MARK, OUTPUT_TOKENS, call_of, gathered
 
 _MODULES: Any = (selectors, WeakSet, threading, thread)
 CHANCE = (os.path.dirname(asyncio.__file__), *map(inspect.getfile, _MODULES))
@@ -99,7 +100,7 @@ class Process:
         self._rest(case)
         spans, self._exporter.spans, self._exporter.keep = self._exporter.spans, [], False
         texts = json.dumps([_told(span) for span in spans], default=str)
-        tokens = any("token" in key and value for span in spans for key, value in (span.attributes or {}).items())
+        tokens = any(_is_usage(key, value) for span in spans for key, value in (span.attributes or {}).items())
         attributes = dict(spans[-1].attributes or {}) if spans else {}
         return {"spans": len(spans), "tokens": tokens, "content": MARK in texts, "attributes": attributes}
 
@@ -194,6 +195,11 @@ class Process:
                 self._runner.run(asyncio.sleep(pause))
         provider: Any = trace.get_tracer_provider()
         provider.force_flush()
+
+
+def _is_usage(key: str, value: Any) -> bool:
+    """Whether an attribute says how many tokens were used, as a number or in JSON; `max_tokens` does not."""
+    return ("token" in key or "usage" in key) and OUTPUT_TOKENS in re.findall(r"[\d.]+", str(value))
 
 
 def _told(span: ReadableSpan) -> list[Any]:
