@@ -31,7 +31,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from compare.cases import Case
 from compare.peers import BARE, PEERS, distributions
 from compare.starts import STARTS
-from compare.workloads import MARK, OUTPUT_TOKENS, call_of, gathered
+from compare.workloads import MARK, TOKENS, call_of, gathered
 
 _MODULES: Any = (selectors, WeakSet, threading, thread)
 CHANCE = (os.path.dirname(asyncio.__file__), *map(inspect.getfile, _MODULES))
@@ -199,7 +199,7 @@ class Process:
 
 def _is_usage(key: str, value: Any) -> bool:
     """Whether an attribute says how many tokens were used, as a number or in JSON; `max_tokens` does not."""
-    return ("token" in key or "usage" in key) and OUTPUT_TOKENS in re.findall(r"[\d.]+", str(value))
+    return ("token" in key or "usage" in key) and not TOKENS.isdisjoint(re.findall(r"[\d.]+", str(value)))
 
 
 def _told(span: ReadableSpan) -> list[Any]:

@@ -79,6 +79,7 @@ def test_a_bare_span_carries_the_attributes_that_it_is_given():
     ("key", "value", "is_usage"),
     [
         ("gen_ai.usage.output_tokens", 200, True),
+        ("gen_ai.usage.input_tokens", 120, True),
         ("llm.token_count.completion", 200, True),
         ("langfuse.observation.usage_details", '{"completion_tokens": 200, "prompt_tokens": 120}', True),
         ("gen_ai.request.max_tokens", 1024, False),
