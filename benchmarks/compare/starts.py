@@ -54,7 +54,9 @@ def configure_logfire(exporter: SpanExporter) -> Any:
 def start_logfire(exporter: SpanExporter, _: list[str]) -> None:
     logfire = configure_logfire(exporter)
     name = os.environ["BENCHMARK_SDK"].replace("-", "_")
-    if instrument := getattr(logfire, f"instrument_{name}", None):
+    if name == "google_genai":  # OpenTelemetry's instrumentor, which is not kept from newer SDKs on its own, either
+        logfire.instrument_google_genai(skip_dep_check=True)
+    elif instrument := getattr(logfire, f"instrument_{name}", None):
         instrument()
 
 
