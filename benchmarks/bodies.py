@@ -156,7 +156,10 @@ def _anthropic_events(chunks: int) -> list[dict[str, Any]]:
         for word in _words(chunks)
     ]
     return [
-        {"type": "message_start", "message": {**_CLAUDE_MESSAGE, "content": [], "usage": _CLAUDE_USAGE}},
+        {
+            "type": "message_start",
+            "message": {**_CLAUDE_MESSAGE, "content": [], "usage": _CLAUDE_USAGE | {"output_tokens": 1}},
+        },
         {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
         *deltas,
         {"type": "content_block_stop", "index": 0},

@@ -14,6 +14,7 @@ import itertools
 import json
 import os
 import random
+import re
 import selectors
 import sys
 import threading
@@ -33,7 +34,7 @@ from compare.cases import Case
 from compare.counter import Counter
 from compare.peers import BARE, PEERS, distributions
 from compare.starts import STARTS
-from compare.workloads import MARK, call_of, gathered
+from compare.workloads import MARK, TOKENS, call_of, gathered
 
 _PACKAGES, _MODULES = (asyncio, futures), (selectors, WeakSet, threading, rest)
 CHANCE = (*(os.path.dirname(inspect.getfile(package)) for package in _PACKAGES), *map(inspect.getfile, _MODULES))
@@ -116,7 +117,7 @@ class Process:
         self._rest(case)
         spans, self._exporter.spans, self._exporter.keep = self._exporter.spans, [], False
         texts = json.dumps([_told(span) for span in spans], default=str)
-        tokens = any("token" in key and value for span in spans for key, value in (span.attributes or {}).items())
+        tokens = any(_is_usage(key, value) for span in spans for key, value in (span.attributes or {}).items())
         attributes = dict(spans[-1].attributes or {}) if spans else {}
         return {"spans": len(spans), "tokens": tokens, "content": MARK in texts, "attributes": attributes}
 
@@ -227,6 +228,11 @@ class Process:
                 rest.wait_for_litellms_thread()
         provider: Any = trace.get_tracer_provider()
         provider.force_flush()
+
+
+def _is_usage(key: str, value: Any) -> bool:
+    """Whether an attribute says how many tokens were used, as a number or in JSON; `max_tokens` does not."""
+    return ("token" in key or "usage" in key) and not TOKENS.isdisjoint(re.findall(r"[\d.]+", str(value)))
 
 
 def _told(span: ReadableSpan) -> list[Any]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from compare.cases import Case
-from compare.peers import BARE, NONE
+from compare.peers import BARE, NONE, OURS
 
 
 class Column(NamedTuple):
@@ -104,10 +104,23 @@ class Row:
             return None
         return spread(with_it - without for with_it, without in zip(cpu, base.cpu, strict=True))
 
+    def lacks(self, name: str) -> str:
+        """What ours tells of the call, and a peer does not: so it does less work than there is to do."""
+        ours, figure = self.figures.get(OURS, Figure()), self.figures[name]
+        if ours.spans and not figure.spans:
+            return "no span"
+        if ours.tokens and not figure.tokens:
+            return "no tokens"
+        return "no content" if ours.content and not figure.content else ""
+
+    def counted(self) -> list[str]:
+        """The peers, the one that adds the least first; bare spans are no peer."""
+        found = {name: added for name in self.peers() if name != BARE and (added := self.added(name)) is not None}
+        return sorted(found, key=lambda name: found[name])
+
     def ranking(self) -> list[str]:
-        """The peers that trace the call, the one that adds the least first; bare spans are no peer."""
-        counted = {name: added for name in self.peers() if name != BARE and (added := self.added(name)) is not None}
-        return sorted(counted, key=lambda name: counted[name])
+        """Those of them that tell of the call what ours does."""
+        return [name for name in self.counted() if not self.lacks(name)]
 
 
 def from_data(data: list[dict[str, Any]]) -> list[Row]:

@@ -272,14 +272,14 @@ class Page:
 
 
 def lost(results: Results) -> list[str]:
-    """The rows in which another peer adds less than ours, by count."""
+    """Who adds less than ours, by count, row by row; and what a peer leaves out that does."""
     found = []
     for row in results.rows:
-        ranking = row.ranking()
-        if OURS in ranking and ranking[0] != OURS:
-            least, ours = row.added(ranking[0]), row.added(OURS)
-            unit = row.figures[OURS].unit
-            found.append(f"- {row.case}: {title(ranking[0])} adds {least:,.0f} {unit}, ours {ours:,.0f}.")
+        counted = row.counted()
+        for peer in counted[: counted.index(OURS)] if OURS in counted else ():
+            less, ours, unit = row.added(peer), row.added(OURS), row.figures[OURS].unit
+            but = f"; it reports {lacked}" if (lacked := row.lacks(peer)) else ""
+            found.append(f"- {row.case}: {title(peer)} adds {less:,.0f} {unit}, ours {ours:,.0f}{but}.")
     return found
 
 

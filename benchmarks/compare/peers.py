@@ -105,8 +105,14 @@ PEERS = {
         start="litellm_callback_v2",
         environ=(("LITELLM_OTEL_V2", "true"),),
     ),
+    "anthropic-otel": Peer(
+        "Anthropic SDK's own spans",
+        {"anthropic": ()},
+        start="nothing",
+        environ=(("ANTHROPIC_OPEN_TELEMETRY", "true"),),
+    ),
     "agentopt": Peer(
-        "AgentOpt's tracker",
+        "AgentOpt's tracker",  # which keeps records of its own, and makes no spans
         everywhere("agentopt-py", sdks=("openai", "anthropic")),
         start="agentopt",
         pins=("openai<3", "anthropic<1"),  # it sees httpx, and not httpx2
@@ -123,7 +129,11 @@ CONTENT = {
         "OPENINFERENCE_HIDE_INPUTS": "true",
         "OPENINFERENCE_HIDE_OUTPUTS": "true",
     },
-    "on": {"OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": "span_only", "TRACELOOP_TRACE_CONTENT": "true"},
+    "on": {
+        "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": "span_only",
+        "TRACELOOP_TRACE_CONTENT": "true",
+        "ANTHROPIC_OPEN_TELEMETRY_TRACES_CONTENT_MODE": "content",
+    },
     "delta": {"OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": "span_only", "LLMTRACE_CONTENT": "delta"},
 }
 """The variables that say whether content is recorded, whoever reads them."""
@@ -144,9 +154,14 @@ def distributions(name: str, sdk: str) -> list[str]:
     return [re.split(r"[\[<> @]", package)[0] for package in packages]
 
 
+def is_built_in(name: str) -> bool:
+    """Whether a peer is a part of its SDK: where that is not imported, there is nothing of it."""
+    return name not in (NONE, BARE) and not any(PEERS[name].packages.values())
+
+
 def supports(name: str, sdk: str) -> bool:
     """Whether a peer sees an SDK's calls; what makes none is run under all that can be installed beside the SDKs."""
     packages = PEERS[name].packages
     if sdk == "formats":
         return name == OURS
-    return sdk in packages or (sdk in ("httpx2", "subprocess") and set(packages) != {"litellm"})
+    return sdk in packages or (sdk in ("httpx2", "subprocess") and not is_built_in(name))

@@ -57,6 +57,7 @@ def environment(peer: str, sdk: str, content: str) -> dict[str, str]:
         "OTEL_METRICS_EXPORTER": "none",
         "OTEL_LOGS_EXPORTER": "none",
         "TRACELOOP_TELEMETRY": "false",
+        "ANTHROPIC_OPEN_TELEMETRY": "false",  # the SDK's own spans, which are a peer, and would be in every column
         "LITELLM_LOCAL_MODEL_COST_MAP": "True",
         "LITELLM_LOG": "ERROR",
         "LOGGING_EXECUTOR_MAX_THREADS": "1",  # so that counts hang less on how threads are scheduled

@@ -45,6 +45,7 @@ def start_llmtrace(exporter: SpanExporter, _: list[str]) -> None:
 def configure_logfire(exporter: SpanExporter) -> Any:
     import logfire
 
+    os.environ.pop("OTEL_EXPORTER_OTLP_ENDPOINT")  # where it would send everything, too
     processors = [BatchSpanProcessor(exporter)]
     logfire.configure(send_to_logfire=False, console=False, additional_span_processors=processors)
     return logfire
@@ -53,7 +54,9 @@ def configure_logfire(exporter: SpanExporter) -> Any:
 def start_logfire(exporter: SpanExporter, _: list[str]) -> None:
     logfire = configure_logfire(exporter)
     name = os.environ["BENCHMARK_SDK"].replace("-", "_")
-    if instrument := getattr(logfire, f"instrument_{name}", None):
+    if name == "google_genai":  # OpenTelemetry's instrumentor, which is not kept from newer SDKs on its own, either
+        logfire.instrument_google_genai(skip_dep_check=True)
+    elif instrument := getattr(logfire, f"instrument_{name}", None):
         instrument()
 
 
@@ -72,7 +75,8 @@ def start_openlit(exporter: SpanExporter, _: list[str]) -> None:
     import openlit
 
     provide(exporter)
-    capture = os.environ["OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"] != "no_content"
+    # It reads the variable for itself, and takes every value but `true` for no.
+    capture = os.environ.pop("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT") != "no_content"
     openlit.init(capture_message_content=capture, disable_metrics=True, disable_events=True)
 
 

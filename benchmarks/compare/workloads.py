@@ -21,6 +21,8 @@ from compare.cases import CHUNKS, LONG, Case
 TEXT = "What is the weather in Paris, and what should I wear? "
 MARK = "quokka"
 """A word of every prompt, by which a span is known to carry content."""
+TOKENS = {"120", "200"}
+"""Input and output of every answer, by which a span is known to carry usage."""
 USAGE = {
     "prompt_tokens": 120,
     "completion_tokens": 200,

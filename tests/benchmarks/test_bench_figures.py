@@ -40,6 +40,32 @@ def test_the_peer_that_adds_the_least_is_first_and_a_bare_span_is_no_peer():
     assert counted(none=10, bare=11, genai=17, llmtrace=12, httpx=15).ranking() == ["llmtrace", "httpx", "genai"]
 
 
+def test_a_peer_that_tells_less_of_a_call_than_ours_is_not_ranked():
+    figures = {
+        "none": Figure(count=10.0),
+        "llmtrace": Figure(1, True, True, 17.0),
+        "genai": Figure(1, True, True, 18.0),
+        "openlit": Figure(2, True, False, 16.0),
+        "httpx": Figure(1, False, False, 15.0),
+        "agentopt": Figure(0, False, False, 11.0),
+    }
+    row = Row(CHAT, figures)
+    assert row.ranking() == ["llmtrace", "genai"]
+    assert row.counted() == ["agentopt", "httpx", "openlit", "llmtrace", "genai"]
+    assert {peer: row.lacks(peer) for peer in row.counted()} == {
+        "agentopt": "no span",
+        "httpx": "no tokens",
+        "openlit": "no content",
+        "llmtrace": "",
+        "genai": "",
+    }
+
+
+def test_where_there_is_nothing_to_tell_everyone_is_ranked():
+    figures = {"none": Figure(count=10.0), "llmtrace": Figure(count=12.0), "langfuse": Figure(count=10.0)}
+    assert Row(Case("httpx2", "other"), figures).ranking() == ["langfuse", "llmtrace"]
+
+
 def test_added_time_is_of_the_same_round():
     slow, quick = Figure(cpu=[1.0, 5.0, 3.0]), Figure(cpu=[0.5, 4.0, 1.0])
     assert Row(CHAT, {"none": quick, "llmtrace": slow}).added_cpu("llmtrace") == Spread(1.0, 0.5, 2.0)

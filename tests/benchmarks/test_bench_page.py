@@ -50,6 +50,21 @@ def test_the_page_says_where_ours_is_not_the_least(made):
     )
 
 
+def test_a_peer_that_adds_less_because_it_does_less_is_told_with_what_it_leaves_out():
+    figures = {
+        "none": Figure(count=5000.0),
+        "llmtrace": Figure(1, True, False, 5400.0),
+        "httpx": Figure(1, False, False, 5350.0),
+        "agentopt": Figure(0, False, False, 5070.0),
+        "genai": Figure(1, True, False, 5700.0),
+    }
+    assert page.lost(Results(rows=[Row(Case("openai"), figures)])) == [
+        "- openai plain sync, content off, 1kB: AgentOpt's tracker adds 70 instructions, ours 400; it reports no span.",
+        "- openai plain sync, content off, 1kB: OpenTelemetry httpx adds 350 instructions, ours 400; "
+        "it reports no tokens.",
+    ]
+
+
 def test_the_page_says_so_when_ours_is_the_least_everywhere(made):
     text, _ = made(row(Case("openai"), none=5000, bare=5250, llmtrace=5300, genai=5400))
     assert text.splitlines()[-1] == "Nowhere, by count."

@@ -34,6 +34,7 @@ def test_distributions_are_named_without_versions_and_extras():
 def test_what_makes_no_llm_call_is_run_under_every_peer_of_the_sdks():
     assert supports("langfuse", "httpx2")
     assert not supports("litellm-otel", "httpx2")
+    assert not supports("anthropic-otel", "subprocess")
     assert not supports("langfuse", "anthropic")
 
 
@@ -72,6 +73,25 @@ def test_a_bare_span_carries_the_attributes_that_it_is_given():
     with Child(Path(sys.executable), "openai", "bare", "off") as child:
         child.ask("warm", case, calls=1, attributes={"gen_ai.request.model": "m", "n": 1})
         assert child.ask("look", case)["attributes"] == {"gen_ai.request.model": "m", "n": 1}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "is_usage"),
+    [
+        ("gen_ai.usage.output_tokens", 200, True),
+        ("gen_ai.usage.input_tokens", 120, True),
+        ("llm.token_count.completion", 200, True),
+        ("langfuse.observation.usage_details", '{"completion_tokens": 200, "prompt_tokens": 120}', True),
+        ("gen_ai.request.max_tokens", 1024, False),
+        ("gen_ai.server.time_per_output_token", 0.0002003, False),
+        ("http.status_code", 200, False),
+    ],
+)
+def test_usage_is_known_by_what_the_answer_said(key, value, is_usage):
+    case = Case("openai")
+    with Child(Path(sys.executable), "openai", "bare", "off") as child:
+        child.ask("warm", case, calls=1, attributes={key: value})
+        assert child.ask("look", case)["tokens"] is is_usage
 
 
 def test_a_peer_that_is_not_there_says_so():

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib import metadata
 from types import ModuleType
 from typing import Any
@@ -63,6 +63,7 @@ def find(provider: str, model: str, tier: str | None, at: datetime) -> Price | N
         return None
 
 
+@cache
 def version() -> str:
     """The version of the package, and so of its prices."""
     return metadata.version("genai-prices")
