@@ -1,0 +1,57 @@
+"""What ours is held to: the figures that the project promises, as far as they were measured."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from compare.cases import SDKS, is_short
+from compare.figures import Row
+from compare.peers import BARE, OURS
+from compare.plot import shown
+from compare.results import Results
+from compare.tables import above
+
+
+class Limit(NamedTuple):
+    """A figure of ours, and what it may be at most."""
+
+    what: str
+    most: float
+    found: float
+    unit: str = ""
+
+    @property
+    def cells(self) -> list[str]:
+        return [
+            self.what,
+            f"{self.most:.2g}{self.unit}",
+            f"{shown(self.found)}{self.unit}",
+            "yes" if self.found <= self.most else "**no**",
+        ]
+
+
+def limits(results: Results) -> list[Limit]:
+    """What the project promises of its cost, as far as it was measured."""
+    found = []
+    for row in results.rows:
+        case, ours = row.case, row.added(OURS)
+        if case.sdk in SDKS and is_short(case) and case.content == "off" and ours is not None:
+            if case.shape == "plain" and (multiple := row.ratio(OURS)) is not None:
+                found.append(Limit(f"{case.sdk}, plain {case.mode}: × a bare span", 1.3, multiple))
+            elif case.shape == "stream" and (others := _reporting(row)):
+                what = f"{case.sdk}, stream {case.mode}: × the least of those who report tokens"
+                found.append(Limit(what, 1 / 3, ours / min(others)))
+        if case.shape == "other" and (time := row.added_cpu(OURS)):
+            found.append(Limit("a request that is no LLM call: added CPU", 2, 1e6 * time.median, " µs"))
+    start = results.startup
+    if OURS in start and BARE in start:
+        what = "start-up above `opentelemetry-instrument` alone: "
+        found.append(Limit(f"{what}CPU", 60, above(start, OURS).median, " ms"))
+        found.append(Limit(f"{what}memory", 12, start[OURS]["memory"] - start[BARE]["memory"], " MB"))
+    return found
+
+
+def _reporting(row: Row) -> list[float]:
+    """What the others add that report a call's tokens."""
+    peers = [peer for peer in row.peers() if peer not in (OURS, BARE) and row.figures[peer].tokens]
+    return [more for peer in peers if (more := row.added(peer)) is not None and more > 0]
