@@ -31,18 +31,20 @@ class Limit(NamedTuple):
 
 
 def limits(results: Results) -> list[Limit]:
-    """What the project promises of its cost, as far as it was measured."""
+    """What the project promises of its cost, as far as it was measured: of sync and async, the one that costs more."""
+    calls: dict[tuple[str, float], list[float]] = {}
     found = []
     for row in results.rows:
         case, ours = row.case, row.added(OURS)
         if case.sdk in SDKS and is_short(case) and case.content == "off" and ours is not None:
             if case.shape == "plain" and (multiple := row.ratio(OURS)) is not None:
-                found.append(Limit(f"{case.sdk}, plain {case.mode}: × a bare span", 1.3, multiple))
+                calls.setdefault((f"{case.sdk}, plain: × a bare span", 1.3), []).append(multiple)
             elif case.shape == "stream" and (others := _reporting(row)):
-                what = f"{case.sdk}, stream {case.mode}: × the least of those who report tokens"
-                found.append(Limit(what, 1 / 3, ours / min(others)))
+                what = f"{case.sdk}, stream: × the least of those who report tokens"
+                calls.setdefault((what, 1 / 3), []).append(ours / min(others))
         if case.shape == "other" and (time := row.added_cpu(OURS)):
             found.append(Limit("a request that is no LLM call: added CPU", 2, 1e6 * time.median, " µs"))
+    found = [*(Limit(*key, max(values)) for key, values in calls.items()), *found]
     start = results.startup
     if OURS in start and BARE in start:
         what = "start-up above `opentelemetry-instrument` alone: "

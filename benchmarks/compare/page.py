@@ -45,6 +45,8 @@ which there are).
 
 {system}, {processor}, {processors} processors, Python {python}, {date}.
 """
+TITLES = {"openai": "OpenAI", "anthropic": "Anthropic", "google-genai": "google-genai", "litellm": "LiteLLM"}
+SHAPES = {"plain": "Plain calls", "stream": f"Streams of {CHUNKS} chunks"}
 Cell = Callable[[Row, str], str]
 """What a table says of a peer in a row."""
 
@@ -111,10 +113,6 @@ def content(row: Row, peer: str) -> str:
 WHAT: dict[str, Cell] = {"spans of a call": spans, "reports tokens": tokens, "records content": content}
 
 
-def call_name(case: Case) -> str:
-    return f"{case.shape} {case.mode}, {case.content}"
-
-
 def set_name(case: Case) -> str:
     return f"{case.mode}, {case.content}"
 
@@ -174,8 +172,18 @@ def missing(results: Results) -> list[str]:
         for column, reason in run.missing.items():
             where.setdefault((column_title(column), reason), []).append(label(part))
         if run.failed:
-            where.setdefault(("nobody", run.failed), []).append(label(part))
-    return [f"{who}: {reason} ({'; '.join(dict.fromkeys(parts))})" for (who, reason), parts in where.items()]
+            where.setdefault(("all", run.failed), []).append(label(part))
+    return [f"{who}: {reason} ({_labels(parts)})" for (who, reason), parts in where.items()]
+
+
+def _labels(parts: Iterable[str]) -> str:
+    """Those of one SDK together: `openai, content off, on; startup`."""
+    contents: dict[str, list[str]] = {}
+    for part in dict.fromkeys(parts):
+        sdk, _, content = part.partition(", content ")
+        contents.setdefault(sdk, []).append(content)
+    told = {sdk: ", ".join(filter(None, all_)) for sdk, all_ in contents.items()}
+    return "; ".join(f"{sdk}, content {all_}" if all_ else sdk for sdk, all_ in told.items())
 
 
 # The page
@@ -211,7 +219,7 @@ class Page:
             return
         cases = [Case(sdk, *case) for case in product(("plain", "stream"), ("sync",), ("off", "on"))]
         rows = sorted(self.rows(cases.__contains__), key=lambda row: cases.index(row.case))
-        self.add(f"## In short: a call of {sdk}", "\n".join(filter(None, map(sentence, rows))))
+        self.add(f"## In short: calls of {TITLES[sdk]}", "\n".join(filter(None, map(sentence, rows))))
         peers = [peer for peer in PEERS if peer != NONE and any(peer in row.figures for row in rows)]
         body = [
             [title(peer), *(_cell(row, peer, ratio) for row in rows), _told(rows, peer)]
@@ -235,19 +243,17 @@ class Page:
         self.add(*_listed("Not measured:", missing(self._results)))
 
     def calls(self) -> None:
-        for sdk in SDKS:
-            rows = [row for row in self.rows(is_short) if row.case.sdk == sdk]
+        first = next((row.case.sdk for row in self.rows(is_short)), None)
+        for sdk, shape in product(SDKS, SHAPES):
+            rows = [row for row in self.rows(is_short) if row.case[:2] == (sdk, shape)]
             if not rows:
                 continue
-            self.add(f"## {sdk}", f"Ratio to a bare span, of {counted(rows)}; content off and on.")
-            self.add(side_by_side(rows, call_name, ratio))
-            if sdk != next(iter(self.rows(is_short))).case.sdk:
-                for shape in ("plain", "stream"):
-                    self.ratios(sdk, shape)
-            self.add(f"Untraced, and what each adds, {unit(rows)}:")
-            self.add(side_by_side(rows, call_name, added))
-            for shape in ("plain", "stream"):
-                self.times([row for row in rows if row.case.shape == shape], f", {shape}", set_name)
+            self.add(f"## {TITLES[sdk]}: {SHAPES[shape].lower()}", f"Ratio to a bare span, of {counted(rows)}:")
+            self.add(side_by_side(rows, set_name, ratio))
+            if sdk != first:
+                self.ratios(sdk, shape)
+            self.add(f"Untraced, and what each adds, {unit(rows)}:", side_by_side(rows, set_name, added))
+            self.times(rows, set_name)
 
     def ratios(self, sdk: str, shape: str) -> None:
         """A picture of the synchronous calls, content off and on."""
@@ -262,15 +268,15 @@ class Page:
             if values:
                 found.append(Bar(PEERS[peer].title.replace("`", ""), values, peer == OURS))
         if found:
-            name = f"{sdk}, {shape}, sync: what each adds to a call"
+            name = f"{TITLES[sdk]}, {SHAPES[shape].lower()}, sync: what each adds"
             across = f"times what a bare span adds, of {counted(rows)}; logarithmic"
             self.picture(f"{sdk}-{shape}", ratios(name, across, found), name)
 
-    def times(self, rows: list[Row], which: str, name: Callable[[Case], str]) -> None:
+    def times(self, rows: list[Row], name: Callable[[Case], str]) -> None:
         """Folded, for there are many and they are noisy."""
         if any(figure.cpu for row in rows for figure in row.figures.values()):
             self.add(
-                f"<details><summary>Times{which}: added CPU of a call, and elapsed</summary>",
+                "<details><summary>Times: added CPU of a call, and elapsed</summary>",
                 "Added CPU time of a call, µs, median [the least … the most]:",
                 side_by_side(rows, name, cpu),
                 "Elapsed time of a call, ms, p50 / p99:",
@@ -309,7 +315,7 @@ class Page:
             rows = [row for row in self._results.rows if row.case.shape == shape]
             if rows:
                 self.add(f"## {heading}", text.format(unit=unit(rows)), side_by_side(rows, shape_name, cell))
-                self.times(rows, "", shape_name)
+                self.times(rows, shape_name)
 
     def formats(self) -> None:
         """One line per wire format, ours alone."""
@@ -381,7 +387,7 @@ def sentence(row: Row) -> str:
     told = (
         f"- {case.shape.capitalize()}, content {case.content}: ours adds **{multiple:.2f} ×** what a bare span does, "
     )
-    told += f"{100 * ours / base.count:.1f} % of the untraced call's {counted([row])}"
+    told += f"{100 * ours / base.count:.1f} % of the call's own {counted([row])}"
     others = [peer for peer in row.ranking() if peer != OURS and not is_blind(row, peer)]
     others = [peer for peer in others if row.ratio(peer) is not None]
     if not others:

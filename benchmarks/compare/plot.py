@@ -106,7 +106,7 @@ def _bars(title: str, across: str, found: Sequence[Bar], scale: Scale) -> str:
     grid = []
     for tick in scale.ticks():
         grid.append(_line(scale.at(tick), start, scale.at(tick), bottom, strong=tick == scale.origin))
-        grid.append(_text(scale.at(tick), bottom + 16, f"{tick:,g}", anchor="middle"))
+        grid.append(_text(scale.at(tick), bottom + 16, _tick(tick), anchor="middle"))
     named = [_text(10, 20, title, "t"), _text((LABELS + WIDTH - VALUES) / 2, bottom + 34, across, anchor="middle")]
     return _svg(bottom + 44, [*named, *grid, *parts])
 
@@ -125,6 +125,10 @@ def shown(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
 
+def _tick(value: float) -> str:
+    return f"{value:,.12g}"
+
+
 def _legend(series: Iterable[str]) -> list[str]:
     parts, left = [], LABELS
     for name in series:
@@ -137,17 +141,17 @@ def _legend(series: Iterable[str]) -> list[str]:
 def lines(title: str, series: dict[str, list[tuple[float, float]]], across: str) -> str:
     """One line per series, both axes logarithmic; points are positive. A series' colour is that of its last word."""
     points = [point for line in series.values() for point in line]
-    left, right, top, bottom = 80, WIDTH - 210, 40, 300
+    left, right, top, bottom = 90, WIDTH - 200, 40, 300
     x = Logarithmic([point[0] for point in points], left, right)
     y = Logarithmic([point[1] for point in points], bottom, top)
     parts = [_text(10, 20, title, "t"), _text((left + right) / 2, bottom + 36, across, anchor="middle")]
     for tick in x.ticks():
         parts += [
             _line(x.at(tick), top, x.at(tick), bottom),
-            _text(x.at(tick), bottom + 16, f"{tick:,g}", anchor="middle"),
+            _text(x.at(tick), bottom + 16, _tick(tick), anchor="middle"),
         ]
     for tick in y.ticks():
-        parts += [_line(left, y.at(tick), right, y.at(tick)), _text(left - 8, y.at(tick) + 4, f"{tick:,g}", "", "end")]
+        parts += [_line(left, y.at(tick), right, y.at(tick)), _text(left - 8, y.at(tick) + 4, _tick(tick), "", "end")]
     heights = apart([y.at(line[-1][1]) for line in series.values()])
     for (name, line), height in zip(series.items(), heights, strict=True):
         colour = COLOURS.get(name.rpartition(" ")[2], "#888")
@@ -175,8 +179,8 @@ def _text(x: float, y: float, text: str, kind: str = "", anchor: str = "start") 
 
 
 def _line(x1: float, y1: float, x2: float, y2: float, *, strong: bool = False) -> str:
-    stroke = "#888" if strong else "#8884"
-    return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{stroke}"/>'
+    ends = f'x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"'
+    return f'<line {ends} stroke="#888" stroke-opacity="{1 if strong else 0.25}"/>'
 
 
 def _svg(height: float, parts: list[str]) -> str:

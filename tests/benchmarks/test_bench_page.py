@@ -38,8 +38,8 @@ def section(text: str, heading: str) -> list[str]:
 
 def test_a_table_has_a_line_per_peer_and_a_column_per_row():
     rows = [row(Case("openai"), none=5e6, bare=5.25e6, llmtrace=5.3e6), row(Case("openai", "stream"), none=9e6)]
-    assert page.side_by_side(rows, page.call_name, page.added).splitlines() == [
-        "|  | plain sync, off | stream sync, off |",
+    assert page.side_by_side(rows, page.shape_name, page.added).splitlines() == [
+        "|  | plain, content off | stream, content off |",
         "| --- | ---: | ---: |",
         "| not traced | 5,000 | 9,000 |",
         "| a bare SDK span | 250 |  |",
@@ -59,10 +59,10 @@ def test_the_page_begins_with_what_ours_adds_and_what_the_others_do(made):
     logged = row(Case("openai", content="on"), none=5000, bare=5250, llmtrace=5350, logfire=5600, genai=6250)
     text, _ = made(plain, logged)
     assert text.index("## ") == text.index("## In short")
-    assert section(text, "In short: a call of openai")[:9] == [
-        "- Plain, content off: ours adds **1.20 ×** what a bare span does, 6.0 % of the untraced call's instructions; "
+    assert section(text, "In short: calls of OpenAI")[:9] == [
+        "- Plain, content off: ours adds **1.20 ×** what a bare span does, 6.0 % of the call's own instructions; "
         "the least of the others, OpenTelemetry httpx, which reports no tokens, 2.00 ×.",
-        "- Plain, content on: ours adds **1.40 ×** what a bare span does, 7.0 % of the untraced call's instructions; "
+        "- Plain, content on: ours adds **1.40 ×** what a bare span does, 7.0 % of the call's own instructions; "
         "the least of the others, Logfire 2.40 ×.",
         "| ratio to a bare span | plain, off | plain, on | reports tokens |",
         "| --- | ---: | ---: | ---: |",
@@ -78,7 +78,7 @@ def test_a_peer_that_sees_nothing_of_a_call_has_no_ratio(made):
     blind = row(Case("openai"), none=5000, bare=5250, llmtrace=5300, httpx=5001)
     blind.figures["httpx"].spans = 0
     text, _ = made(blind)
-    assert "| OpenTelemetry httpx | no span | yes |" in section(text, "In short: a call of openai")
+    assert "| OpenTelemetry httpx | no span | yes |" in section(text, "In short: calls of OpenAI")
 
 
 def test_the_page_says_where_ours_is_not_the_least(made):
@@ -105,8 +105,8 @@ def test_the_page_says_which_limits_are_kept(made):
         startup={peer: {**found, "elapsed": [1.0], "modules": 1} for peer, found in startup.items()},
     )
     assert section(text, "What ours is held to")[3:] == [
-        "| openai, plain sync: × a bare span | 1.3 | 1.20 | yes |",
-        "| openai, stream sync: × the least of those who report tokens | 0.33 | 0.50 | **no** |",
+        "| openai, plain: × a bare span | 1.3 | 1.20 | yes |",
+        "| openai, stream: × the least of those who report tokens | 0.33 | 0.50 | **no** |",
         "| a request that is no LLM call: added CPU | 2 µs | 1.50 µs | yes |",
         "| start-up above `opentelemetry-instrument` alone: CPU | 60 ms | 90.0 ms | **no** |",
         "| start-up above `opentelemetry-instrument` alone: memory | 12 MB | 1.00 MB | yes |",
@@ -125,14 +125,15 @@ def test_a_peer_that_could_not_be_measured_is_listed_with_the_reason_and_where(m
     runs = {
         str(Case("openai")): Run("c", "abc", 1.0, reason),
         str(Case("openai", "stream")): Run("c", "abc", 1.0, reason | {"none@genai": "it ended with 1"}),
+        str(Case("openai", content="on")): Run("c", "abc", 1.0, reason),
         "startup": Run("c", "abc", 1.0, reason),
         "proxy": Run("c", "abc", 1.0, failed="no /proc"),
     }
     text, _ = made(runs=runs)
     assert [line for line in text.splitlines() if line.startswith("- ") and line.endswith(")")] == [
-        "- OpenLIT: it could not be installed (openai, content off; startup)",
+        "- OpenLIT: it could not be installed (openai, content off, on; startup)",
         "- not traced, in the environment of OpenTelemetry GenAI: it ended with 1 (openai, content off)",
-        "- nobody: no /proc (proxy)",
+        "- all: no /proc (proxy)",
     ]
 
 
