@@ -383,18 +383,17 @@ def sentence(row: Row) -> str:
     ours, base, multiple = row.added(OURS), row.baseline(OURS), row.ratio(OURS)
     if ours is None or base is None or not base.count or multiple is None:
         return ""
-    case = row.case
     told = (
-        f"- {case.shape.capitalize()}, content {case.content}: ours adds **{multiple:.2f} ×** what a bare span does, "
+        f"- {row.case.shape.capitalize()}, content {row.case.content}: llmtrace adds **{multiple:.2f} ×** what a bare "
     )
-    told += f"{100 * ours / base.count:.1f} % of the call's own {counted([row])}"
+    told += f"span does, {100 * ours / base.count:.1f} % of the call's own {counted([row])}"
     others = [peer for peer in row.ranking() if peer != OURS and not is_blind(row, peer)]
     others = [peer for peer in others if row.ratio(peer) is not None]
     if not others:
         return told + "."
     least = others[0]
-    silent = "" if row.figures[least].tokens else ", which reports no tokens,"
-    return f"{told}; the least of the others, {PEERS[least].title}{silent} {row.ratio(least):.2f} ×."
+    silent = "" if row.figures[least].tokens else ", which reports no tokens"
+    return f"{told}; the least of the others, {PEERS[least].title}{silent}: {row.ratio(least):.2f} ×."
 
 
 def counted(rows: Sequence[Row]) -> str:

@@ -60,10 +60,10 @@ def test_the_page_begins_with_what_ours_adds_and_what_the_others_do(made):
     text, _ = made(plain, logged)
     assert text.index("## ") == text.index("## In short")
     assert section(text, "In short: calls of OpenAI")[:9] == [
-        "- Plain, content off: ours adds **1.20 ×** what a bare span does, 6.0 % of the call's own instructions; "
-        "the least of the others, OpenTelemetry httpx, which reports no tokens, 2.00 ×.",
-        "- Plain, content on: ours adds **1.40 ×** what a bare span does, 7.0 % of the call's own instructions; "
-        "the least of the others, Logfire 2.40 ×.",
+        "- Plain, content off: llmtrace adds **1.20 ×** what a bare span does, 6.0 % of the call's own instructions; "
+        "the least of the others, OpenTelemetry httpx, which reports no tokens: 2.00 ×.",
+        "- Plain, content on: llmtrace adds **1.40 ×** what a bare span does, 7.0 % of the call's own instructions; "
+        "the least of the others, Logfire: 2.40 ×.",
         "| ratio to a bare span | plain, off | plain, on | reports tokens |",
         "| --- | ---: | ---: | ---: |",
         "| a bare SDK span | 1.00 | 1.00 |  |",
