@@ -351,7 +351,7 @@ def table(engines: list[Engine], rows: list[str]) -> dict[str, dict[str, list[fl
             parses = [figure / parsed for figure, parsed in zip(engine.figures[row], engine.parses[row], strict=True)]
             found.setdefault(f"{title}: CPU of a million spans, s", {})[engine.name] = engine.figures[row]
             found.setdefault(f"{title}: the same, in parses", {})[engine.name] = parses
-            found.setdefault(f"{title}: memory, MB", {})[engine.name] = engine.memory[row]
+            found.setdefault(f"{title}: memory, MiB", {})[engine.name] = engine.memory[row]
     return found
 
 

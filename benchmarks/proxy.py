@@ -169,7 +169,7 @@ class Way:
     def memory(self, name: str) -> float:
         """MB of the process, by a line of its status."""
         status = Path(f"/proc/{self.pid}/status").read_text()
-        return next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith(name))
+        return next(int(line.split()[1]) * 1024 / 1e6 for line in status.splitlines() if line.startswith(name))
 
 
 def exchange(connection: ssl.SSLSocket) -> None:

@@ -93,7 +93,7 @@ def read(command: list[str]) -> tuple[float, float]:
 def most_resident(pid: int) -> float:
     """Megabytes that a process has had at most until now; none of one that has ended."""
     status = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next((int(line.split()[1]) / 1024 for line in status if line.startswith("VmHWM")), 0.0)
+    return next((int(line.split()[1]) * 1024 / 1e6 for line in status if line.startswith("VmHWM")), 0.0)
 
 
 def measure(spans: int, rounds: int) -> dict[str, dict[str, list[float]]]:

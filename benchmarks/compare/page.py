@@ -367,15 +367,19 @@ class Page:
 
     def made(self) -> None:
         """Which command and which commit each part is of."""
-        steps: dict[tuple[str, str, str, float], list[str]] = {}
+        steps: dict[tuple[str, str], dict[tuple[str, float], int]] = {}
         for part, run in self._results.runs.items():
-            steps.setdefault((label(part), run.command, run.commit, run.seconds), []).append(part)
-        if steps:
-            body = [
-                [name + (f": {len(parts)} rows" if len(parts) > 1 else ""), f"{seconds:,.0f} s", commit, f"`{command}`"]
-                for (name, command, commit, seconds), parts in steps.items()
-            ]
-            self.add("## Which command made what", markdown(["", "took", "commit", "command"], body))
+            rows = steps.setdefault((run.command, run.commit), {})
+            rows[label(part), run.seconds] = rows.get((label(part), run.seconds), 0) + 1
+        made = [f"`{command}`, commit {commit}: {_took(rows)}." for (command, commit), rows in steps.items()]
+        self.add(*_listed("## Which command made what", made))
+
+
+def _took(steps: dict[tuple[str, float], int]) -> str:
+    """Each step with its time, and with its number of rows if there are several."""
+    return "; ".join(
+        f"{name} ({f'{rows} rows, ' if rows > 1 else ''}{seconds:,.0f} s)" for (name, seconds), rows in steps.items()
+    )
 
 
 def sentence(row: Row) -> str:

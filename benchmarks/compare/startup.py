@@ -19,10 +19,10 @@ LOOK = """
 import sys
 modules = len(sys.modules)
 try:
-    memory = next(int(line.split()[1]) / 1024 for line in open("/proc/self/status") if line.startswith("VmHWM"))
+    memory = next(int(line.split()[1]) * 1024 / 1e6 for line in open("/proc/self/status") if line.startswith("VmHWM"))
 except OSError:
     import resource
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 print(f'[{modules}, {memory}]')
 """
 """Memory is the process's own, from /proc: what `wait4` tells is also what its parent had when it was forked."""

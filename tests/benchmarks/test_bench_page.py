@@ -140,9 +140,9 @@ def test_a_peer_that_could_not_be_measured_is_listed_with_the_reason_and_where(m
 def test_the_page_says_which_command_and_which_commit_made_what(made):
     runs = {str(Case("openai")): RUN, str(Case("openai", "stream")): RUN, "proxy": Run("p", "def", 3.0)}
     text, _ = made(runs=runs)
-    assert section(text, "Which command made what")[2:] == [
-        "| openai, content off: 2 rows | 12 s | abc | `python benchmarks/overhead.py` |",
-        "| proxy | 3 s | def | `p` |",
+    assert section(text, "Which command made what") == [
+        "- `python benchmarks/overhead.py`, commit abc: openai, content off (2 rows, 12 s).",
+        "- `p`, commit def: proxy (3 s).",
     ]
 
 
