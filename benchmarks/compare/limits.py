@@ -39,7 +39,7 @@ def limits(results: Results) -> list[Limit]:
         if case.sdk in SDKS and is_short(case) and case.content == "off" and ours is not None:
             if case.shape == "plain" and (multiple := row.ratio(OURS)) is not None:
                 calls.setdefault((f"{case.sdk}, plain: × a bare span", 1.3), []).append(multiple)
-            elif case.shape == "stream" and (others := _reporting(row)):
+            elif case.shape == "stream" and (others := [row.added(peer) or 0.0 for peer in reporting(row)]):
                 what = f"{case.sdk}, stream: × the least of those who report tokens"
                 calls.setdefault((what, 1 / 3), []).append(ours / min(others))
         if case.shape == "other" and (time := row.added_cpu(OURS)):
@@ -53,7 +53,7 @@ def limits(results: Results) -> list[Limit]:
     return found
 
 
-def _reporting(row: Row) -> list[float]:
-    """What the others add that report a call's tokens."""
-    peers = [peer for peer in row.peers() if peer not in (OURS, BARE) and row.figures[peer].tokens]
-    return [more for peer in peers if (more := row.added(peer)) is not None and more > 0]
+def reporting(row: Row) -> list[str]:
+    """The others that leave a span with a call's tokens, which costs them something."""
+    others = [peer for peer in row.peers() if peer not in (OURS, BARE) and row.figures[peer].spans]
+    return [peer for peer in others if row.figures[peer].tokens and (row.added(peer) or 0.0) > 0]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from compare.cases import AT_ONCE, CASES, CHUNKS, LONG, SDKS, Case, is_short
 from compare.figures import Row, spread
-from compare.limits import limits
+from compare.limits import limits, reporting
 from compare.markdown import markdown, number, ranged, title
 from compare.peers import BARE, NONE, OURS, PEERS, REPOSITORY
 from compare.plot import Bar, amounts, lines, ratios
@@ -40,8 +40,8 @@ which there are).
 - **Times** are of processes that take turns, in rounds; the machine's noise is in them. Of CPU time: the median of what
   a round's calls take more than that round's untraced calls, and [the least … the most]. Elapsed: what half and 99 % of
   all calls do not exceed, tracing included.
-- An **empty cell**: the peer does not support the SDK or the setting. **No span**: it is installed, and sees nothing of
-  the call. Logfire and Langfuse always record content.
+- An **empty cell**: the peer does not support the SDK or the setting. **No span**: it is installed, and leaves no span
+  of the call; pictures leave it out. Logfire and Langfuse always record content.
 
 {system}, {processor}, {processors} processors, Python {python}, {date}.
 """
@@ -64,7 +64,8 @@ def is_blind(row: Row, peer: str) -> bool:
 
 
 def ratio(row: Row, peer: str) -> str:
-    return "no span" if is_blind(row, peer) else "" if peer == NONE else number(row.ratio(peer))
+    found = "" if peer == NONE else number(row.ratio(peer))
+    return f"{found} (no span)" if found and is_blind(row, peer) else found
 
 
 def unit(rows: Sequence[Row]) -> str:
@@ -391,13 +392,11 @@ def sentence(row: Row) -> str:
         f"- {row.case.shape.capitalize()}, content {row.case.content}: llmtrace adds **{multiple:.2f} ×** what a bare "
     )
     told += f"span does, {100 * ours / base.count:.1f} % of the call's own {counted([row])}"
-    others = [peer for peer in row.ranking() if peer != OURS and not is_blind(row, peer)]
-    others = [peer for peer in others if row.ratio(peer) is not None]
+    others = {peer: value for peer in reporting(row) if (value := row.ratio(peer)) is not None}
     if not others:
         return told + "."
-    least = others[0]
-    silent = "" if row.figures[least].tokens else ", which reports no tokens"
-    return f"{told}; the least of the others, {PEERS[least].title}{silent}: {row.ratio(least):.2f} ×."
+    least = min(others, key=others.__getitem__)
+    return f"{told}; the least of the others that report tokens, {PEERS[least].title}: {others[least]:.2f} ×."
 
 
 def counted(rows: Sequence[Row]) -> str:
