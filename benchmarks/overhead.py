@@ -246,7 +246,7 @@ def main() -> None:
     if not (todo := list(steps(args.words, args.peers, args.rounds, way, args.at_once))):
         parser.error("no row has all of these words")
     if WAY == "functions":
-        say("valgrind is not installed: functions are counted, not instructions")
+        say("instructions cannot be counted here, by the kernel or by valgrind: functions are")
     kept = results.begun() if args.write or not args.words else None
     found = run(todo, kept)
     show(found)

@@ -26,17 +26,17 @@ streamed in {CHUNKS} chunks; message content recorded ("on") or not ("off"). {{d
 `make bench`, of {{file}}.
 """
 METHOD = """\
-To repeat it: `make bench`, in under half an hour on a laptop. It makes an environment for each peer from the package
-index, and writes this page; valgrind is needed to count instructions, and `make tools` for the official collector.
-`python benchmarks/overhead.py --write openai stream` measures some rows anew (its `--help` and its docstring say
-which there are).
+To repeat it: `make bench`, which makes an environment for each peer from the package index and writes this page. Where
+the kernel counts no instructions, valgrind does if it is installed; `make tools` builds the official collector. What is
+here took {minutes:.0f} minutes, environments aside. `python benchmarks/overhead.py --write openai stream` measures some
+rows anew: its `--help`, and the lines that it begins with, say which there are.
 
 - **Calls** are the SDKs' own, over a transport that answers from memory; the exporter, behind the batch processor,
   drops what it gets. Each peer has an environment of its own with what the index resolves for it, and runs in processes
   of its own. A peer that brings other versions of the SDKs is compared with an untraced call and a bare span of those.
-- **Counts** are of instructions, all threads', background work included, by valgrind's callgrind; or, where a table
-  says so, of functions called, Python's and C's. They are of a call that is not the first, less those of an untraced
-  call. They hardly hang on the machine or on what else it does: **ratios are of counts**.
+- **Counts** are of instructions, all threads', background work included, by the kernel or by valgrind; or, where a
+  table says so, of functions called, Python's and C's. They are of a call that is not the first, less those of an
+  untraced call. They hardly hang on the machine or on what else it does: **ratios are of counts**.
 - **Times** are of processes that take turns, in rounds; the machine's noise is in them. Of CPU time: the median of what
   a round's calls take more than that round's untraced calls, and [the least … the most]. Elapsed: what half and 99 % of
   all calls do not exceed, tracing included.
@@ -232,7 +232,10 @@ class Page:
             self.ratios(sdk, shape)
 
     def method(self) -> None:
-        self.add("## How it is measured", METHOD.format(date=self._results.date, **self._results.machine).strip())
+        steps = {(label(part), run.command, run.seconds) for part, run in self._results.runs.items()}
+        minutes = sum(seconds for _, _, seconds in steps) / 60
+        text = METHOD.format(date=self._results.date, minutes=minutes, **self._results.machine)
+        self.add("## How it is measured", text.strip())
 
     def who(self) -> None:
         self.add(*(["## Who is compared"] if self._results.rows else []))

@@ -103,9 +103,10 @@ def newest() -> Path | None:
 
 
 def commit() -> str:
-    """What is measured: the commit, and whether something was changed since."""
+    """What is measured: the commit, and whether something was changed since, other than by what a run writes."""
     try:
-        hash_, changes = (_git("rev-parse", "--short=10", "HEAD"), _git("status", "--porcelain", "-uno"))
+        hash_ = _git("rev-parse", "--short=10", "HEAD")
+        changes = _git("status", "--porcelain", "-uno", "--", ".", ":!docs", ":!benchmarks/results")
     except (OSError, subprocess.CalledProcessError):
         return "no commit"
     return f"{hash_} with changes" if changes else hash_
