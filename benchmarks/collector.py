@@ -338,6 +338,23 @@ def soak(engine: Engine, bodies: list[bytes], millions: int) -> None:
         print()
 
 
+TITLES = {"file": "to a file", "forward": "forwarded", "spool": "forwarded through a queue on disk"}
+
+
+def table(engines: list[Engine], rows: list[str]) -> dict[str, dict[str, list[float]]]:
+    """What each round found, by figure and engine."""
+    found: dict[str, dict[str, list[float]]] = {}
+    for row in rows:
+        kind, _, protocol = row.partition("-")
+        title = f"{'gRPC' if protocol else 'HTTP'}, {TITLES[kind]}"
+        for engine in engines:
+            parses = [figure / parsed for figure, parsed in zip(engine.figures[row], engine.parses[row], strict=True)]
+            found.setdefault(f"{title}: CPU of a million spans, s", {})[engine.name] = engine.figures[row]
+            found.setdefault(f"{title}: the same, in parses", {})[engine.name] = parses
+            found.setdefault(f"{title}: memory, MiB", {})[engine.name] = engine.memory[row]
+    return found
+
+
 def report(engines: list[Engine], rows: list[str]) -> None:
     print(
         "CPU-seconds per million spans, median (range), and in parses of the same bytes; "

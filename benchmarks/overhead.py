@@ -3,12 +3,15 @@
     python benchmarks/overhead.py                        everything: a results' file, and docs/overhead.md from it
     python benchmarks/overhead.py openai plain sync      the rows that have all these words; nothing is written
     python benchmarks/overhead.py litellm --peers llmtrace openinference --rounds 0
-    python benchmarks/overhead.py --write 1kB            some rows, but written
+    python benchmarks/overhead.py --write 1kB            some rows, put into the results of today, and the page
+    python benchmarks/overhead.py --write startup proxy  some of what is no row of calls
     python benchmarks/overhead.py --page                 the page anew, from the newest results
     python benchmarks/overhead.py --budget               what a call of ours may cost; for continuous integration
 
 Besides the words of the rows (`openai`, `stream`, `async`, `on`, `100kB`, `turns`, `concurrent`, `memory`, `other`, …)
-there are `startup`, `proxy`, `collector` and `reading`. Environments are made in the user's cache folder.
+there are `startup`, `proxy`, `collector` and `reading`. Environments are made in the user's cache folder. What is
+measured is written as it is found, part by part: a run that is broken off loses only the part that it was at, and a
+part that fails is listed with the reason.
 """
 
 from __future__ import annotations
@@ -18,36 +21,53 @@ import itertools
 import json
 import os
 import random
-import statistics
+import shlex
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
-from compare import budget, page, results, startup
-from compare.cases import CASES
+from compare import budget, page, results, startup, tables
+from compare.cases import CASES, Case
 from compare.environments import FailedError, made
-from compare.peers import PEERS, REPOSITORY
-from compare.runner import WAY, measure
+from compare.peers import NONE, OURS, PEERS, REPOSITORY, supports
+from compare.results import STARTUP, Results, Run, Table
+from compare.runner import WAY, measure, python_of
 
 HERE = Path(__file__).parent
-Table = dict[str, dict[str, float]]
+Found = tuple[Results, dict[str, str]]
+"""What was measured, and who could not be, and why."""
 
 
-def proxies() -> Table:
+class Step(NamedTuple):
+    """What is measured in one go: the parts of the results that it makes, and how."""
+
+    title: str
+    parts: list[str]
+    measure: Callable[[], Found]
+
+
+def proxies(_: int) -> tuple[Table, dict[str, str]]:
     """Ours and mitmproxy, in an environment of its own."""
-    command = [sys.executable, str(HERE / "proxy.py"), "--json"]
-    try:
-        command += ["--mitmproxy", str(made("bench-mitmproxy", ["mitmproxy"]).parent.parent)]
-    except FailedError as failed:
-        print(f"mitmproxy: {failed}", file=sys.stderr)
-    ran = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    table: Table = json.loads(ran.stdout)
-    return table
+    missing = {}
+    with tempfile.NamedTemporaryFile("r") as told:
+        command = [sys.executable, str(HERE / "proxy.py"), "--json", told.name]
+        try:
+            command += ["--mitmproxy", str(made("bench-mitmproxy", ["mitmproxy"]).parent.parent)]
+        except FailedError as failed:
+            missing["mitmproxy"] = str(failed)
+        subprocess.run(command, check=True, stdout=sys.stderr)
+        table: Table = json.load(told)
+    return table, missing
 
 
-def collectors() -> Table:
-    """Ours and, after `make tools`, the official one: CPU seconds per million spans, by exporter."""
+def collectors(rounds: int) -> tuple[Table, dict[str, str]]:
+    """Ours and, after `make tools`, the official one."""
     from install_interop_tools import OTELCOL
 
     import collector
@@ -55,63 +75,148 @@ def collectors() -> Table:
     chance = random.Random(7)
     bodies = [collector.request(chance) for _ in range(collector.DISTINCT)]
     code = "from llmtrace_otel.cli import main; raise SystemExit(main())"
-    engines = [collector.Engine("llmtrace", [sys.executable, "-c", code, "collect"])]
+    engines, missing = [collector.Engine("llmtrace", [sys.executable, "-c", code, "collect"])], {}
     if OTELCOL.is_installed:
         engines.append(collector.Engine("official", [str(OTELCOL.path)]))
-    rows = list(collector.EXPORTERS)
-    for _, row, engine in itertools.product(range(3), rows, engines):
+    else:
+        missing["the official collector"] = "it is not installed; `make tools` builds it"
+    rows = ["file", "file-grpc", "forward", "forward-grpc", "spool"]
+    for _, row, engine in itertools.product(range(min(rounds, 3)), rows, engines):
         collector.measure(engine, row, bodies, 50_000)
-    return {row: {engine.name: statistics.median(engine.figures[row]) for engine in engines} for row in rows}
+    return collector.table(engines, rows), missing
 
 
-def reading() -> Table:
+def reading(rounds: int) -> tuple[Table, dict[str, str]]:
     import reading
 
-    return reading.measure(1_000_000, 1)
+    missing = {} if "jq" in reading.commands(Path()) else {"jq": "it is not installed"}
+    return reading.measure(1_000_000, min(rounds, 3)), missing
 
 
-TABLES: dict[str, tuple[str, Callable[[], Table]]] = {
-    "proxy": ("The proxy", proxies),
-    "collector": ("The collector, CPU seconds per million spans", collectors),
-    "reading": ("Reading a million spans", reading),
+TABLES: dict[str, Callable[[int], tuple[Table, dict[str, str]]]] = {
+    "proxy": proxies,
+    "collector": collectors,
+    "reading": reading,
 }
 
 
-def run(words: list[str], peers: list[str], rounds: int, way: str, at_once: int) -> results.Results:
-    """Measures what the words mean: everything, if there are none."""
-    found = results.Results(results.today(), results.machine())
-    special = {word for word in words if word in (*TABLES, "startup")}
-    cases = [case for case in CASES if case.has(words)] if not special else []
-    if cases:
-        found.rows, lineups = measure(cases, peers, rounds, way, at_once)
-        for line in lineups:
-            found.missing |= line.missing
-            for peer, versions in line.versions.items():
-                found.versions.setdefault(peer, {}).update(versions)
-    if not words or "startup" in special:
-        found.startup, missing = startup.measure(peers, max(rounds, 1))
-        found.missing |= missing
-    for name, (heading, made_by) in TABLES.items():
+def steps(words: list[str], peers: list[str], rounds: int, way: str, at_once: int) -> Iterator[Step]:
+    """What the words mean: everything, if there are none. Rows that share their processes are one step."""
+    special = {word for word in words if word in (STARTUP, *TABLES)}
+    calls = [word for word in words if word not in special]
+    cases = [case for case in CASES if case.has(calls)] if calls or not words else []
+    wants_startup, turns = not words or STARTUP in special, max(rounds, 1)
+    unmade = environments([*(case.sdk for case in cases), *(["openai"] if wants_startup else [])], peers)
+    for sdk, content in dict.fromkeys((case.sdk, case.content) for case in cases):
+        group = [case for case in cases if (case.sdk, case.content) == (sdk, content)]
+        measured = partial(measured_calls, group, peers, rounds, way, at_once, unmade[home(sdk)])
+        yield Step(f"{sdk}, content {content}", [str(case) for case in group], measured)
+    if wants_startup:
+        yield Step(STARTUP, [STARTUP], partial(measured_startup, peers, turns, unmade[home("openai")]))
+    for name in TABLES:
         if not words or name in special:
-            found.tables[heading] = made_by()
+            yield Step(name, [name], partial(measured_table, name, turns))
+
+
+def home(sdk: str) -> str:
+    """Which of its two environments a peer's calls of an SDK are made in."""
+    return "litellm" if sdk == "litellm" else "sdks"
+
+
+def environments(sdks: list[str], peers: list[str]) -> dict[str, dict[str, str]]:
+    """Makes them all, if they are not there; those that could not be made, and why."""
+    unmade: dict[str, dict[str, str]] = {home(sdk): {} for sdk in sdks}
+    begun, tried = time.monotonic(), set()
+    for sdk, peer in itertools.product(dict.fromkeys(sdks), dict.fromkeys([NONE, *peers])):
+        if supports(peer, sdk) and (home(sdk), peer) not in tried:
+            tried.add((home(sdk), peer))
+            try:
+                python_of(peer, sdk)
+            except FailedError as failed:
+                unmade[home(sdk)][peer] = str(failed)
+    if tried:
+        say(f"environments: {len(tried)}, {time.monotonic() - begun:.0f} s")
+    return unmade
+
+
+def measured_calls(
+    cases: list[Case], peers: list[str], rounds: int, way: str, at_once: int, unmade: dict[str, str]
+) -> Found:
+    wanted = [peer for peer in peers if peer not in unmade]
+    rows, lineups = measure(cases, wanted, rounds, way, at_once)
+    missing = {peer: reason for peer, reason in unmade.items() if supports(peer, cases[0].sdk)}
+    found = Results(rows=rows)
+    for line in lineups:
+        missing |= line.missing
+        found.versions[home(line.sdk)] = line.versions
+    return found, missing
+
+
+def measured_startup(peers: list[str], rounds: int, unmade: dict[str, str]) -> Found:
+    found, missing = startup.measure([peer for peer in peers if peer not in unmade], rounds)
+    return Results(startup=found), unmade | missing
+
+
+def measured_table(name: str, rounds: int) -> Found:
+    table, missing = TABLES[name](rounds)
+    return Results(tables={name: table}), missing
+
+
+def taken(step: Step, commit: str) -> Results:
+    """What a step found; if it failed, that it did, and why."""
+    command = shlex.join(["python", "benchmarks/overhead.py", *sys.argv[1:]])
+    started, failed, found, missing = time.monotonic(), "", Results(), dict[str, str]()
+    try:
+        found, missing = step.measure()
+    except (Exception, SystemExit) as error:  # whatever it is, the other steps' figures are worth having
+        traceback.print_exc()
+        failed = str(error) or type(error).__name__
+    run = Run(command, commit, round(time.monotonic() - started, 1), missing, failed)
+    found.runs = dict.fromkeys(step.parts, run)
     return found
 
 
-def show(found: results.Results) -> None:
+def run(todo: list[Step], kept: Results | None) -> Results:
+    """Measures step by step, and writes each to the results that are kept; says on standard error what it does."""
+    everything = Results()
+    commit, begun = results.commit(), time.monotonic()
+    for number, step in enumerate(todo, 1):
+        of = f" ({len(step.parts)} rows)" if len(step.parts) > 1 else ""
+        say(f"[{number}/{len(todo)}] {step.title}{of}")
+        found = taken(step, commit)
+        took = found.runs[step.parts[0]]
+        say(f"[{number}/{len(todo)}] {step.title}: {took.failed or 'done'}, {took.seconds:.0f} s")
+        everything.take(found)
+        if kept is not None:
+            kept.take(found)
+            kept.save()
+    say(f"all of it: {(time.monotonic() - begun) / 60:.1f} minutes")
+    return everything
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def show(found: Results) -> None:
     for row in found.rows:
         print(page.table(row))
-    for peer, figures in found.startup.items():
-        print(peer, figures)
-    for heading, table in found.tables.items():
-        print(heading, json.dumps(table, indent=1))
-    for peer, reason in found.missing.items():
-        print(f"{peer} was not measured: {reason}", file=sys.stderr)
+    if found.startup:
+        print(f"\n## Start-up\n\n{tables.startup_table(found.startup)}")
+    for name, table in found.tables.items():
+        print(f"\n## {tables.TABLES[name].heading}\n\n{tables.figures_table(name, table)}")
+    for line in page.missing(found):
+        say(line)
 
 
-def not_the_least(found: results.Results) -> list[str]:
-    """Why ours does not add the least, or is not known to."""
-    missing = [f"- {peer} was not measured: {reason}" for peer, reason in found.missing.items()]
-    return missing + page.lost(found)
+def not_the_least(found: Results) -> list[str]:
+    """Why ours does not add the least of those that tell as much, or is not known to."""
+    beaten = [
+        f"- {row.case}: {ranking[0]} adds less"
+        for row in found.rows
+        if (ranking := row.ranking()) and ranking[0] != OURS
+    ]
+    return [*page.missing(found), *beaten]
 
 
 def check_budget(record: bool, way: str, at_once: int) -> None:
@@ -131,7 +236,7 @@ def main() -> None:
     parser.add_argument(
         "--at-once", type=int, default=os.cpu_count() or 1, help="processes whose calls are counted at once"
     )
-    parser.add_argument("--write", action="store_true", help="write the results and the page")
+    parser.add_argument("--write", action="store_true", help="put it into the results of today and write the page")
     parser.add_argument("--page", action="store_true", help="write the page anew from the newest results")
     parser.add_argument("--budget", action="store_true", help="check what a call of ours costs")
     parser.add_argument("--record", action="store_true", help="with --budget: write it")
@@ -145,17 +250,23 @@ def main() -> None:
         if (path := results.newest()) is None:
             parser.error(f"there are no results in {results.FOLDER.relative_to(REPOSITORY)}")
         return page.write(results.load(path), path.name)
-    unknown = set(args.words) - {*TABLES, "startup"} - set().union(*(case.words for case in CASES))
+    unknown = set(args.words) - {*TABLES, STARTUP} - set().union(*(case.words for case in CASES))
     if unknown:
         parser.error(f"no row has the words {', '.join(sorted(unknown))}")
+    if not (todo := list(steps(args.words, args.peers, args.rounds, way, args.at_once))):
+        parser.error("no row has all of these words")
     if WAY == "functions":
-        print("valgrind is not installed: functions are counted, not instructions", file=sys.stderr)
-    found = run(args.words, args.peers, args.rounds, way, args.at_once)
+        say("instructions cannot be counted here, by the kernel or by valgrind: functions are")
+    kept = results.begun() if args.write or not args.words else None
+    found = run(todo, kept)
     show(found)
-    if args.write or not args.words:
-        page.write(found, found.save().name)
+    if kept is not None:
+        page.write(kept, kept.path.name)
+    failed = {part: took.failed for part, took in found.runs.items() if took.failed}
     if args.least and (lost := not_the_least(found)):
         raise SystemExit("overhead: ours is not the least\n" + "\n".join(lost))
+    if failed:
+        raise SystemExit("overhead: " + "; ".join(f"{part} failed: {reason}" for part, reason in failed.items()))
     return None
 
 

@@ -5,8 +5,8 @@
     python benchmarks/proxy.py --seconds 1 --no-download
 
 Client, server and proxy are processes of their own; the client and the server do the least that Python can, so that the
-machine's time goes to the proxy. Figures are medians unless they say otherwise; on a machine that does other things
-too, the difference of a row to `direct` counts, not the row.
+machine's time goes to the proxy. On a machine that does other things too, the difference of a row to `direct` counts,
+not the row; the CPU that the proxy's process takes, from /proc, hangs least on what else runs.
 """
 
 from __future__ import annotations
@@ -161,10 +161,15 @@ class Way:
     def add(self, name: str, *values: float) -> None:
         self.figures.setdefault(name, []).extend(values)
 
+    def cpu(self) -> float:
+        """Seconds of the process, all threads."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def memory(self, name: str) -> float:
         """MB of the process, by a line of its status."""
         status = Path(f"/proc/{self.pid}/status").read_text()
-        return next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith(name))
+        return next(int(line.split()[1]) * 1024 / 1e6 for line in status.splitlines() if line.startswith(name))
 
 
 def exchange(connection: ssl.SSLSocket) -> None:
@@ -329,6 +334,9 @@ def mitmproxy(environment: str, target: int, trust: str, directory: Path) -> Ite
 
 # Together
 
+EACH = ("an exchange, ms", "a stream's first event, ms", "an exchange by a new connection, ms")
+RATE = "exchanges a second, of 8 connections (more is better)"
+
 
 def measure(ways: list[Way], args: argparse.Namespace) -> None:
     connections = {way.name: way.open() for way in ways}
@@ -336,39 +344,49 @@ def measure(ways: list[Way], args: argparse.Namespace) -> None:
         keep_alive(connection, 100)
     for _ in range(args.rounds):
         for way in ways:
-            way.add("keep-alive ms", *keep_alive(connections[way.name], 50))
-            way.add("first event ms", *(first_event(connections[way.name]) for _ in range(5)))
-            way.add("new connection ms", *(new_connection(way) for _ in range(3)))
+            way.add("an exchange, ms", *keep_alive(connections[way.name], 50))
+            way.add("a stream's first event, ms", *(first_event(connections[way.name]) for _ in range(5)))
+            way.add("an exchange by a new connection, ms", *(new_connection(way) for _ in range(3)))
     for connection in connections.values():
         connection.close()
-    for _ in range(2):
+    for _ in range(3):
         for way in ways:
-            way.add("requests/s, 8 at once", throughput(way, 8, args.seconds))
+            before = way.cpu() if way.pid is not None else 0.0
+            rate = throughput(way, 8, args.seconds)
+            way.add(RATE, rate)
+            if way.pid is not None:
+                way.add("CPU of the proxy, µs per exchange", 1e6 * (way.cpu() - before) / (rate * args.seconds))
     for way in ways:
         if way.pid is not None:
-            way.add("ready ms", way.ready or 0.0)
-            way.add("memory MB", way.memory("VmRSS"))
+            way.add("from its start until it is ready, ms", way.ready or 0.0)
+            way.add("memory after all that, MB", way.memory("VmRSS"))
     for way in ways if args.download else []:
         start = time.perf_counter()
         fetch(way)
-        way.add("1 GB, MB/s", DOWNLOAD / 1e6 / (time.perf_counter() - start))
+        way.add("download of 1 GB, MB/s (more is better)", DOWNLOAD / 1e6 / (time.perf_counter() - start))
         if way.pid is not None:
-            way.add("most memory MB", way.memory("VmHWM"))
+            way.add("most memory until then, MB", way.memory("VmHWM"))
 
 
-def table(ways: list[Way]) -> dict[str, dict[str, float]]:
-    """The medians, by figure and way."""
-    names = [name for name in dict.fromkeys(name for way in ways for name in way.figures) if name != "calls"]
-    return {
-        name: {way.name: statistics.median(way.figures[name]) for way in ways if name in way.figures} for name in names
-    }
+def table(ways: list[Way]) -> dict[str, dict[str, list[float]]]:
+    """By figure and way: of what each exchange took, the median and the 99th percentile; of the rest, every round."""
+    found: dict[str, dict[str, list[float]]] = {}
+    for way in ways:
+        for name, values in way.figures.items():
+            if name in EACH:
+                percentiles = statistics.quantiles(values, n=100, method="inclusive")
+                found.setdefault(f"{name}, p50", {})[way.name] = [percentiles[49]]
+                found.setdefault(f"{name}, p99", {})[way.name] = [percentiles[98]]
+            elif name != "calls":
+                found.setdefault(name, {})[way.name] = values
+    return found
 
 
 def report(ways: list[Way]) -> None:
     print("| " + " | ".join(["", *(way.name for way in ways)]) + " |")
     print("|---" * (len(ways) + 1) + "|")
     for name, figures in table(ways).items():
-        cells = [f"{figures[way.name]:,.2f}" if way.name in figures else "" for way in ways]
+        cells = [f"{statistics.median(figures[way.name]):,.2f}" if way.name in figures else "" for way in ways]
         print("| " + " | ".join([name, *cells]) + " |")
     for way in ways:
         if "calls" in way.figures:
@@ -399,14 +417,13 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=2.0, help="of each run at 8 connections")
     parser.add_argument("--no-download", dest="download", action="store_false", help="without the 1 GB download")
     parser.add_argument("--mitmproxy", metavar="VENV", help="an environment that mitmproxy is installed in")
-    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to a file, as JSON")
     args = parser.parse_args()
     with started(args.mitmproxy) as ways:
         measure(ways, args)
+        report(ways)
         if args.json:
-            print(json.dumps(table(ways)))
-        else:
-            report(ways)
+            args.json.write_text(json.dumps(table(ways)))
 
 
 if __name__ == "__main__":

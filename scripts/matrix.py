@@ -78,12 +78,13 @@ ENVIRONMENTS = {
 }
 
 
-def run(*command: str | Path) -> None:
+def run(*command: str | Path, stderr: int | None = None) -> None:
     printable = " ".join(str(word) for word in command)
     print(f"$ {printable}", flush=True)
     environment = {name: value for name, value in os.environ.items() if name not in ("PIP_CONSTRAINT", "VIRTUAL_ENV")}
     environment["UV_SYSTEM_CERTS"] = "true"  # the index may be behind a proxy of one's company, as pip's is
-    subprocess.run([str(word) for word in command], check=True, cwd=REPOSITORY, env=environment)
+    words = [str(word) for word in command]
+    subprocess.run(words, check=True, cwd=REPOSITORY, env=environment, stderr=stderr, text=True)
 
 
 def made(name: str, environment: Environment) -> Path:

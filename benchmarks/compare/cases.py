@@ -57,6 +57,11 @@ class Case(NamedTuple):
         return self.words.issuperset(words)
 
 
+def is_short(case: Case) -> bool:
+    """Whether it is one of the plain and streamed calls that every SDK has."""
+    return case.shape in ("plain", "stream") and not case.turns and case.prompt == Case(case.sdk).prompt
+
+
 CASES = [
     *(Case(*row) for row in product(SDKS, ("plain", "stream"), ("sync", "async"), ("off", "on"))),
     *(Case("openai", content=content, prompt=prompt) for prompt in (100_000, 1_000_000) for content in ("off", "on")),

@@ -31,9 +31,11 @@ def made(name: str, install: list[str]) -> Path:
         try:
             run(sys.executable, "-m", "venv", folder)
             run(python, "-m", "pip", "install", "--quiet", "uv")
-            run(folder / "bin" / "uv", "pip", "install", "--quiet", "--python", python, *install)
-        except subprocess.CalledProcessError:
-            raise FailedError("it could not be installed") from None
+            uv = folder / "bin" / "uv"
+            run(uv, "pip", "install", "--quiet", "--python", python, *install, stderr=subprocess.PIPE)
+        except subprocess.CalledProcessError as failed:
+            said = " ".join((failed.stderr or "").split())
+            raise FailedError(f"it could not be installed: {said}".rstrip(": ")) from None
         (folder / ".made").touch()
     return python
 

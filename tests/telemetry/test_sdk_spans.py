@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -248,7 +248,7 @@ def test_one_whose_function_somebody_has_wrapped_is_asked(monkeypatch: pytest.Mo
 
 
 @pytest.fixture
-def another_sdk(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def another_sdk(monkeypatch: pytest.MonkeyPatch) -> None:
     """An SDK whose own function makes spans with something more than the one that is known."""
     original = sdk._Span.__init__
 
@@ -257,7 +257,6 @@ def another_sdk(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         self.more = "record_exception" in kwargs  # which only the SDK itself passes
 
     monkeypatch.setattr(sdk._Span, "__init__", init)
-    yield
 
 
 @pytest.mark.usefixtures("another_sdk")
