@@ -114,7 +114,12 @@ def told(span: ReadableSpan) -> dict[str, Any]:
     context = span.get_span_context()
     assert context is not None
     return {
-        **{name: value for name, value in vars(span).items() if name not in ("_context", "_attributes", "_resource")},
+        **{
+            name: value
+            for name, value in vars(span).items()
+            if name not in ("_context", "_attributes", "_resource", "_status")
+        },
+        "status": (span.status.status_code, span.status.description),
         "_events": list(span.events),
         "_links": list(span.links),
         "attributes": dict(span.attributes or {}),

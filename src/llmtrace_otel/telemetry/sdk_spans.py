@@ -1,11 +1,11 @@
 """Spans of the OpenTelemetry SDK, started as its `Tracer.start_span` starts them.
 
-The tracer's sampler decides, its generator makes the ids, its processors see the span when it starts and when it ends.
-The span is made by the SDK's own constructor. What is left out is the SDK's `_clean_attribute_value`, function upon
+The tracer's sampler decides, its generator makes the ids, its processors see the span when it starts and when it ends,
+and the span is of the SDK's class. What is left out are its constructors, and `_clean_attribute_value`, function upon
 function for each value, wherever types and limits show at once that there is nothing to clean.
 
 This leans on names that the SDK keeps to itself. `knows` therefore starts one span in each way, which go nowhere, and
-compares them: where they differ, spans are not started here.
+compares all that they hold: where anything differs, spans are not started here.
 """
 
 from __future__ import annotations
@@ -13,16 +13,19 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Mapping
+from threading import Lock
 from types import FunctionType
 from typing import Any
 
 from opentelemetry import trace
+from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.context import Context
 from opentelemetry.sdk import trace as sdk
 from opentelemetry.sdk.trace._tracer_metrics import NoOpTracerMetrics
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
-from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, TraceFlags
+from opentelemetry.sdk.util import BoundedList
+from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
 _log = logging.getLogger("llmtrace_otel")
 
@@ -30,7 +33,8 @@ _start_span = sdk.Tracer.start_span
 _TEXT = frozenset({str})
 _PLAIN = frozenset({str, int, float, bool})
 _LISTS = frozenset({list, tuple})
-_PER_SPAN = ("_context", "_lock", "_attributes", "_events", "_links")
+_PER_SPAN = ("_context", "_lock", "_attributes", "_events", "_links", "_status")
+_UNSET = Status(StatusCode.UNSET)
 _FLAGS = {
     (sampled, random): TraceFlags(sampled * TraceFlags.SAMPLED | random * TraceFlags.RANDOM_TRACE_ID)
     for sampled in (False, True)
@@ -75,24 +79,44 @@ def start(tracer: Any, name: str, attributes: dict[str, Any], start_ns: int, her
     record_end = tracer._tracer_metrics.start_span(parent, sampled.decision)
     if not sampled.decision.is_recording():
         return NonRecordingSpan(context)
-    given, limits = sampled.attributes, tracer._span_limits
-    span = sdk._Span(
-        name=name,
-        context=context,
-        parent=parent,
-        sampler=tracer.sampler,
-        resource=tracer.resource,
-        span_processor=tracer.span_processor,
-        kind=SpanKind.CLIENT,
-        instrumentation_info=tracer.instrumentation_info,
-        limits=limits,
-        instrumentation_scope=tracer._instrumentation_scope,
-        record_end_metrics=record_end,
-    )
-    if not _put(span._attributes, given):
-        span.set_attributes(given)
-    span.start(start_ns, here)
-    return span
+    limits = tracer._span_limits
+    bounded: Any = object.__new__(BoundedAttributes)
+    bounded.__dict__ = {
+        "_dict": {},
+        "maxlen": limits.max_span_attributes,
+        "dropped": 0,
+        "max_value_len": limits.max_span_attribute_length,
+        "_lock": Lock(),
+        "_immutable": False,
+    }
+    if not _put(bounded, sampled.attributes):
+        bounded.update(sampled.attributes)
+    span: Any = object.__new__(sdk._Span)
+    span.__dict__ = {
+        "_name": name,
+        "_context": context,
+        "_kind": SpanKind.CLIENT,
+        "_instrumentation_info": tracer.instrumentation_info,
+        "_instrumentation_scope": tracer._instrumentation_scope,
+        "_parent": parent,
+        "_start_time": start_ns,
+        "_end_time": None,
+        "_attributes": bounded,
+        "_events": BoundedList(limits.max_events),
+        "_links": BoundedList(limits.max_links),
+        "_resource": tracer.resource,
+        "_status": _UNSET,
+        "_trace_config": None,
+        "_record_exception": True,
+        "_set_status_on_exception": True,
+        "_sampler": tracer.sampler,
+        "_span_processor": tracer.span_processor,
+        "_limits": limits,
+        "_lock": Lock(),
+        "_record_end_metrics": record_end,
+    }
+    tracer.span_processor.on_start(span, parent_context=here)
+    return span  # type: ignore[no-any-return]
 
 
 def add(span: Any, attributes: Mapping[str, Any]) -> bool:
@@ -147,8 +171,10 @@ def _starts_the_same(tracer: trace.Tracer) -> bool:
 
 
 def _told(span: Any) -> dict[str, Any]:
-    """All that a span holds, but for what is another one's in each."""
-    held = {name: value for name, value in vars(span).items() if name not in _PER_SPAN}
-    bounded = {name: value for name, value in vars(span._attributes).items() if name != "_lock"}
-    context = span.get_span_context()
-    return held | bounded | {"flags": context.trace_flags, "state": context.trace_state, "remote": context.is_remote}
+    """All that a span holds; of what each has for itself, what it is."""
+    held = {**vars(span), **vars(span._attributes)}
+    for name in _PER_SPAN:
+        held[name] = type(held[name])
+    status, context = span.status, span.get_span_context()
+    told = {"status": (status.status_code, status.description), "context": tuple(context)[2:]}
+    return held | told | {name: list(getattr(span, name)) for name in ("events", "links")}
