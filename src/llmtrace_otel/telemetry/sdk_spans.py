@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Mapping
 from threading import Lock
 from types import FunctionType
 from typing import Any
@@ -80,16 +79,17 @@ def start(tracer: Any, name: str, attributes: dict[str, Any], start_ns: int, her
     if not sampled.decision.is_recording():
         return NonRecordingSpan(context)
     limits = tracer._span_limits
+    given = _fitting(sampled.attributes.copy(), 0, limits.max_span_attributes, limits.max_span_attribute_length)
     bounded: Any = object.__new__(BoundedAttributes)
     bounded.__dict__ = {
-        "_dict": {},
+        "_dict": {} if given is None else given,
         "maxlen": limits.max_span_attributes,
         "dropped": 0,
         "max_value_len": limits.max_span_attribute_length,
         "_lock": Lock(),
         "_immutable": False,
     }
-    if not _put(bounded, sampled.attributes):
+    if given is None:
         bounded.update(sampled.attributes)
     span: Any = object.__new__(sdk._Span)
     span.__dict__ = {
@@ -119,38 +119,32 @@ def start(tracer: Any, name: str, attributes: dict[str, Any], start_ns: int, her
     return span  # type: ignore[no-any-return]
 
 
-def add(span: Any, attributes: Mapping[str, Any]) -> bool:
-    """Sets attributes on an open span, if they need no cleaning."""
-    return type(span) is sdk._Span and span._end_time is None and _put(span._attributes, attributes)
-
-
-def _put(bounded: Any, attributes: Mapping[str, Any]) -> bool:
-    """Adds attributes that need no cleaning and find room; gives whether they are such."""
-    cleaned = _cleaned(attributes) if bounded.max_value_len is None else None
-    if cleaned is None:
+def add(span: Any, attributes: dict[str, Any]) -> bool:
+    """Sets attributes on an open span, if they need no cleaning and find room; gives whether they did."""
+    if type(span) is not sdk._Span or span._end_time is not None:
         return False
-    kept = bounded._dict
+    bounded = span._attributes
     with bounded._lock:
-        if bounded.maxlen is not None and len(kept) + len(cleaned) > bounded.maxlen:
+        given = _fitting(attributes, len(bounded._dict), bounded.maxlen, bounded.max_value_len)
+        if given is None:
             return False
-        kept.update(cleaned)
+        bounded._dict.update(given)
     return True
 
 
-def _cleaned(attributes: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The attributes as the SDK would keep them, whose lists are tuples; `None` if it has more to look at."""
-    others = set(map(type, attributes.values())) - _PLAIN
-    if not others:
-        return attributes
-    if not others <= _LISTS:
+def _fitting(attributes: dict[str, Any], others: int, most: int | None, longest: int | None) -> dict[str, Any] | None:
+    """The attributes as the SDK would keep them, beside others; `None` if it has more to look at than their types."""
+    if longest is not None or (most is not None and others + len(attributes) > most):
         return None
-    cleaned = dict(attributes)
+    if _PLAIN.issuperset(map(type, attributes.values())):
+        return attributes
+    fitting = dict(attributes)
     for name, value in attributes.items():
-        if type(value) in others:
-            if not _TEXT.issuperset(map(type, value)):
+        if type(value) not in _PLAIN:
+            if type(value) not in _LISTS or not _TEXT.issuperset(map(type, value)):
                 return None
-            cleaned[name] = tuple(value)
-    return cleaned
+            fitting[name] = tuple(value)
+    return fitting
 
 
 def _starts_the_same(tracer: trace.Tracer) -> bool:

@@ -8,7 +8,6 @@ SDK's, a subclass, one whose methods somebody wrapped, a later release that make
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import trace
@@ -40,7 +39,7 @@ class CallTracer:
             return span
         return self._tracer.start_span(name, here, SpanKind.CLIENT, attributes, start_time=start_ns)
 
-    def add(self, span: Span, attributes: Mapping[str, Any]) -> None:
+    def add(self, span: Span, attributes: dict[str, Any]) -> None:
         """Sets attributes on a span that was started here."""
         if self._quick is None or not self._quick.add(span, attributes):
             span.set_attributes(attributes)
