@@ -123,7 +123,7 @@ def add(span: Any, attributes: dict[str, Any]) -> bool:
     """Sets attributes on an open span, if they need no cleaning and find room; gives whether they did."""
     if type(span) is not sdk._Span or span._end_time is not None:
         return False
-    bounded = span._attributes
+    bounded: Any = span._attributes
     with bounded._lock:
         given = _fitting(attributes, len(bounded._dict), bounded.maxlen, bounded.max_value_len)
         if given is None:
