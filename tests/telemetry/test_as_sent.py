@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -288,3 +290,40 @@ def spans_of(steps: list[Step], size: int, *, keeps_sent: bool) -> list[Any]:
 @given(steps, st.sampled_from([1, 3, 10, 1_000]))
 def test_spans_are_the_same_as_if_everything_were_built(steps: list[Step], size: int):
     assert spans_of(steps, size, keeps_sent=True) == spans_of(steps, size, keeps_sent=False)
+
+
+@pytest.mark.parametrize("name", WIRES)
+def test_a_turn_takes_as_many_steps_after_many_as_after_few(name: str):
+    program, wire, steps = Program(), WIRES[name], []
+    for before in (4, 40, 400):
+        history = [wire.say(("user", "assistant")[number % 2], f"{before} {number}") for number in range(before)]
+        for text in ("first", "then"):
+            body = wire.body(json.dumps([*history, wire.say("user", text)])).encode()
+            counted = Counted()
+            with counted:
+                call = Call("chat", "openai", capture=True, keeps_sent=True)
+                found = wire.format.read_request(body, call)
+                assert found is not None
+                found.write(call)
+                program.call(None, sent=call.sent)
+        steps.append(counted.steps)
+        assert program.content[-1]["omitted_messages"] == before
+    assert steps[0] == steps[1] == steps[2]
+
+
+class Counted:
+    """Counts the functions that are called."""
+
+    def __init__(self) -> None:
+        self.steps = 0
+
+    def __enter__(self) -> None:
+        gc.disable()
+        sys.setprofile(self._count)
+
+    def __exit__(self, *_: object) -> None:
+        sys.setprofile(None)
+        gc.enable()
+
+    def _count(self, frame: Any, event: str, _: Any) -> None:
+        self.steps += event in ("call", "c_call") and "llmtrace_otel" in frame.f_code.co_filename
