@@ -7,13 +7,15 @@ import logging
 import subprocess
 import sys
 import threading
+from itertools import repeat
 from typing import Any
 
 import pytest
 from delta_helpers import Program, assistant, said, user
 from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 
-from llmtrace_otel.telemetry import content, delta
+from llmtrace_otel.telemetry import as_sent, content, delta
+from llmtrace_otel.telemetry.latest import Latest
 
 SYSTEM = [{"type": "text", "content": "Be brief."}]
 TOOLS = [{"type": "function", "name": "find", "description": "Finds."}]
@@ -23,6 +25,7 @@ TOOLS = [{"type": "function", "name": "find", "description": "Finds."}]
 def nothing_said_before(monkeypatch: pytest.MonkeyPatch):
     """Delta content on spans, in a process that has exported nothing yet."""
     monkeypatch.setattr(delta, "PLACES", delta.Places())
+    monkeypatch.setattr(as_sent, "KNOWN", Latest())
     monkeypatch.setenv(content.MODE_VARIABLE, "span_only")
     monkeypatch.setenv(content.EXTENT_VARIABLE, "delta")
     monkeypatch.delenv(content.LIMIT_VARIABLE, raising=False)
@@ -286,8 +289,8 @@ def test_the_oldest_places_are_forgotten_first(program: Program, monkeypatch: py
 def test_places_know_the_longest_beginning():
     places = delta.Places()
     first, second = delta.Place(1, 1, ()), delta.Place(1, 2, ())
-    places.add([b"a", b"b"], first)
-    places.add([b"c"], second)
+    places.add([b"a", b"b"], repeat(first))
+    places.add([b"c"], repeat(second))
     assert places.longest([b"a", b"b", b"c", b"d"], 1) == (3, second)
     assert places.longest([b"a", b"b", b"x"], 1) == (2, first)
     assert places.longest([b"a", b"b", b"x"], 3) == (0, None)

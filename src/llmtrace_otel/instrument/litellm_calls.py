@@ -176,7 +176,7 @@ def finish(operation: Operation, call: Call, given: Mapping[str, Any], outcome: 
     if call.request_model != asked and library.original_model is None:
         library.original_model = asked
     library.cache_hit = outcome.cache_hit or None
-    if call.capture and call.input_messages is None:
+    if call.capture and call.input_messages is None and call.sent is None:
         _read_request(operation, call, given)
     if outcome.error is not None:
         return

@@ -18,6 +18,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Span
 
 from llmtrace_otel.instrument import left_streams, retries
+from llmtrace_otel.telemetry import content
 from llmtrace_otel.telemetry.spans import CallSpan, Recorder
 from llmtrace_otel.telemetry.within import Part
 from llmtrace_otel.wire.exchange import Exchange, type_name
@@ -165,7 +166,7 @@ class Observation:
         if self._taking is not None:
             self._taking.end(None if call.complete else cut)
         if call.capture:
-            self._exchange.write_content()
+            self._exchange.write_content(as_sent=content.as_delta())
         if call.error_type is not None and self._logical is not None and self._logical.hold(self._span):
             return  # the SDK may try again
         self._span.end()

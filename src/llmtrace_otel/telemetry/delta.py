@@ -12,30 +12,29 @@ No text is kept, only fingerprints. That of a message is over the one before it,
 up to there, whoever continues it. They are of messages as they were sent, before redaction and limit: what was exported
 redacted or cut is referred to as such. A message that the limit has left out is nowhere, so nothing refers to it; and a
 span from which the limit leaves out input messages refers to none, so that it counts nothing but what is nowhere.
+
+Most of a request is old, byte for byte: of what `as_sent` knows by its bytes, nothing is built.
 """
 
 from __future__ import annotations
 
-import os
-from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from hashlib import blake2b
-from itertools import accumulate
-from threading import RLock
+from itertools import accumulate, repeat
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from llmtrace_otel.telemetry import content, semconv
+from llmtrace_otel.telemetry.as_sent import Request
+from llmtrace_otel.telemetry.latest import Latest
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
     from llmtrace_otel.wire.call import Message
+    from llmtrace_otel.wire.sent import Sent
 
 SETTING: Final = (semconv.SYSTEM_INSTRUCTIONS, semconv.TOOL_DEFINITIONS)
 """What a call has besides messages: it stays as it is for most of a conversation."""
-SIZE: Final = 8_192
-"""Messages whose place is remembered, at some 350 bytes each."""
-
 _NONE: Final = b"[]"
 
 
@@ -47,55 +46,65 @@ class Place(NamedTuple):
     setting: tuple[bytes, ...]
 
 
-class Places:
-    """Conversation up to a message, as a fingerprint → the span that exported the message. The latest ones only."""
-
-    def __init__(self, size: int = SIZE) -> None:
-        self._size = size
-        self._places: OrderedDict[bytes, Place] = OrderedDict()
-        self.lock = RLock()  # a signal may end a span while another is being ended
-
-    def longest(self, conversation: Sequence[bytes], least: int) -> tuple[int, Place | None]:
-        """How many of its messages, if it is `least` or more, some span has; and which span has the last of them."""
-        with self.lock:
-            for count in range(len(conversation), least - 1, -1):
-                if (place := self._places.get(conversation[count - 1])) is not None:
-                    self._places.move_to_end(conversation[count - 1])
-                    return count, place
-        return 0, None
-
-    def add(self, conversation: Iterable[bytes], place: Place) -> None:
-        with self.lock:
-            for point in conversation:
-                self._places[point] = place
-                self._places.move_to_end(point)
-            while len(self._places) > self._size:
-                self._places.popitem(last=False)
+class Places(Latest[bytes, Place]):
+    """By the fingerprints of conversations up to a message: the span that exported the message."""
 
 
 PLACES = Places()
-
-# A child goes on with what the parent has exported; it must not inherit a lock that nobody will release.
-os.register_at_fork(before=PLACES.lock.acquire, after_in_parent=PLACES.lock.release, after_in_child=PLACES.lock.release)
+PLACES.go_on_after_fork()
 
 
-def recorded(given: dict[str, list[Message]], span: Span) -> content.Recorded:
-    """As `content.recorded`, without what an earlier span has. Later ones may refer to this span if it is sampled."""
+def recorded(given: dict[str, list[Message]], span: Span, sent: Sent | None = None) -> content.Recorded:
+    """As `content.recorded`, without what an earlier span has. Later ones may refer to this span if it is sampled.
+
+    `sent` has the input messages where `given` has not.
+    """
+    start = seed(getattr(span, "attributes", None) or {})
+    if sent is not None:
+        return _as_sent(given, span, sent, start)
     if not given.get(semconv.INPUT_MESSAGES):
         return content.recorded(given)
-    said = _Said(given, span)
-    count, place = PLACES.longest(said.conversation[: said.inputs], said.least)
-    found = said.since(count, place)
-    if place is not None and semconv.CONTENT_OMITTED_MESSAGES in found:
-        count, place = 0, None
-        found = said.since(count, place)
-    context = span.get_span_context()
-    if context.trace_flags.sampled:
-        here = Place(context.trace_id, context.span_id, said.setting)
-        PLACES.add(said.conversation[count : said.exported(found)], here)
-    if place is not None:
-        found |= _reference(count, place, context.trace_id)
+    return _whole(_Said(given, 0, start), span)
+
+
+def _as_sent(given: dict[str, list[Message]], span: Span, sent: Sent, start: bytes) -> content.Recorded:
+    """Builds what is new, and the rest only if it has to be exported, or looked for, once more."""
+    request = Request(sent, start)
+    if (known := request.known()) is not None and (new := request.after(known[0])) is not None:
+        said = _Said(given | {semconv.INPUT_MESSAGES: new}, *known)
+        if (found := _referring(said, span)) is not None:
+            request.remember(*said.given)
+            return found
+    messages = request.after(0)
+    given = given | {semconv.INPUT_MESSAGES: sent.messages() if messages is None else messages}
+    if not given[semconv.INPUT_MESSAGES]:
+        return content.recorded(given)
+    said = _Said(given, 0, start)
+    if messages is not None:
+        request.remember(*said.given)
+    return _whole(said, span)
+
+
+def _whole(said: _Said, span: Span) -> content.Recorded:
+    """Where all messages are at hand: without those that an earlier span has, or with all of them."""
+    found = _referring(said, span)
+    if found is None:
+        found = said.since(0, None)
+        said.leave_at(span, 0, found)
     return found
+
+
+def _referring(said: _Said, span: Span) -> content.Recorded | None:
+    """What refers to an earlier span; `None` where there is none, or the limit leaves out what is new."""
+    count, place = PLACES.longest(said.points[: said.inputs + 1], said.least + 1)
+    if place is None:
+        return None
+    new = count - 1
+    found = said.since(new, place)
+    if semconv.CONTENT_OMITTED_MESSAGES in found:
+        return None
+    said.leave_at(span, new, found)
+    return found | _reference(said.before + new, place, span.get_span_context().trace_id)
 
 
 def _reference(count: int, place: Place, trace_id: int) -> content.Recorded:
@@ -109,18 +118,30 @@ def _reference(count: int, place: Place, trace_id: int) -> content.Recorded:
 
 
 class _Said:
-    """A call's content with its fingerprints. Input messages are encoded once, to be hashed and to be exported."""
+    """A call's content with its fingerprints. Input messages are encoded once, to be hashed and to be exported.
 
-    def __init__(self, given: dict[str, list[Message]], span: Span) -> None:
+    The `before` messages that it began with are not given again: `point` is the fingerprint of the conversation there.
+    """
+
+    def __init__(self, given: dict[str, list[Message]], before: int, point: bytes) -> None:
+        new = given[semconv.INPUT_MESSAGES]
+        self.before = before
         self._given = given
-        self._messages = [content.json_bytes(message) for message in given[semconv.INPUT_MESSAGES]]
+        self._messages = [content.json_bytes(message) for message in new]
         self._setting = {name: content.json_bytes(given[name]) if name in given else _NONE for name in SETTING}
         answers = [content.json_bytes(as_input(answer)) for answer in given.get(semconv.OUTPUT_MESSAGES, ())]
-        self.inputs = len(self._messages)
-        self.least = first_said(given[semconv.INPUT_MESSAGES])
-        self.conversation = fingerprints(self._messages + answers, seed(getattr(span, "attributes", None) or {}))
-        """Fingerprints of the conversation up to each message, first of the input and then of the output."""
+        self.inputs = len(new)
+        self.points = [point, *fingerprints(self._messages + answers, point)]
+        """Fingerprints of the conversation: where it is known up to, then after each message of input and of output."""
+        self.least = 0 if before else first_said(new)
+        """How many of them make a conversation with those before, which are one."""
         self.setting = tuple(map(fingerprint, self._setting.values()))
+
+    @property
+    def given(self) -> tuple[int, list[bytes]]:
+        """After how many messages there is a conversation, and its fingerprints after each further one of input."""
+        first = max(self.least, 1)
+        return self.before + first - 1, self.points[first : self.inputs + 1]
 
     def since(self, count: int, place: Place | None) -> content.Recorded:
         """What may leave, without the first `count` messages, and without a setting that is the one at `place`."""
@@ -133,11 +154,18 @@ class _Said:
                     del new[name]
         return content.recorded(new, json)
 
-    def exported(self, found: content.Recorded) -> int:
+    def leave_at(self, span: Span, count: int, found: content.Recorded) -> None:
+        """Remembers that the span has what comes after `count` messages, up to where it is exported."""
+        context = span.get_span_context()
+        if context.trace_flags.sampled:
+            here = Place(context.trace_id, context.span_id, self.setting)
+            PLACES.add(self.points[count + 1 : self._exported(found) + 1], repeat(here))
+
+    def _exported(self, found: content.Recorded) -> int:
         """Up to which message the conversation is exported now, wherever."""
         if _is_short(found[semconv.INPUT_MESSAGES]):
             return 0
-        return self.inputs if _is_short(found.get(semconv.OUTPUT_MESSAGES)) else len(self.conversation)
+        return self.inputs if _is_short(found.get(semconv.OUTPUT_MESSAGES)) else len(self.points) - 1
 
 
 def _is_short(found: content.Exported | int | str | None) -> bool:

@@ -264,9 +264,11 @@ def _recorded_content(call: Call, span: Span) -> content.Recorded:
 
     A span that has content of somebody else's already is given the whole: half of each would be neither.
     """
-    given = _content(call)
-    if content.as_delta() and not given.keys() & (getattr(span, "attributes", None) or {}).keys():
-        return delta.recorded(given, span)
+    given, sent = _content(call), call.sent if call.input_messages is None else None
+    if content.as_delta() and (getattr(span, "attributes", None) or {}).keys().isdisjoint(CONTENT if sent else given):
+        return delta.recorded(given, span, sent)
+    if sent is not None:
+        given[semconv.INPUT_MESSAGES] = sent.messages()
     return content.recorded(given)
 
 

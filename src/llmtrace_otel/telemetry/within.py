@@ -55,6 +55,7 @@ _GAPS = (
     "first_chunk_ns",
     "unreadable",
     "keys_seen",
+    "sent",
     "input_messages",
     "output_messages",
     "system_instructions",

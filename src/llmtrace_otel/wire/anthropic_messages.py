@@ -16,6 +16,7 @@ from llmtrace_otel.wire.decode import Amount, Count, Integer, Reader, Real, load
 from llmtrace_otel.wire.errors import set_error
 from llmtrace_otel.wire.formats import Format
 from llmtrace_otel.wire.openai_usage import CostDetails, with_upstream
+from llmtrace_otel.wire.sent import set_input
 
 
 class OutputFormat(Struct):
@@ -48,9 +49,10 @@ class MessagesRequest(Struct):
     def write(self, call: Call) -> None:
         system = loads(self.system)
         call.system_instructions = content_parts(system) or None
-        call.input_messages = parts.each(loads(self.messages), input_message)
         if isinstance(prompt := loads(self.prompt), str):
             call.input_messages = [parts.message("user", [parts.text(prompt)])]
+        else:
+            set_input(call, self.messages, input_messages)
         definitions = [found for item in parts.items(loads(self.tools)) if (found := _definition(item))]
         call.tool_definitions = definitions or None
 
@@ -302,6 +304,10 @@ class _Block:
             else:
                 block[key] = str(block.get(key) or "") + joined
         return block
+
+
+def input_messages(given: Any) -> list[Message]:
+    return parts.each(given, input_message)
 
 
 def input_message(item: dict[str, Any]) -> Message:

@@ -17,6 +17,7 @@ from llmtrace_otel.wire.call import Call, Message
 from llmtrace_otel.wire.decode import Count, Integer, Reader, Real, loads
 from llmtrace_otel.wire.errors import set_error
 from llmtrace_otel.wire.formats import Format
+from llmtrace_otel.wire.sent import set_input
 
 T = TypeVar("T")
 _DOCUMENT_TYPES = {
@@ -96,7 +97,7 @@ class ConverseRequest(Struct, rename="camel"):
 
     def write(self, call: Call) -> None:
         call.system_instructions = content_parts(loads(self.system)) or None
-        call.input_messages = parts.each(loads(self.messages), _input_message)
+        set_input(call, self.messages, _input_messages)
         tools = loads(self.tool_config.tools) if self.tool_config is not None else None
         call.tool_definitions = [found for item in parts.items(tools) if (found := _definition(item))] or None
 
@@ -309,6 +310,10 @@ class _Block:
         elif kind == "toolResult":
             whole["content"] = self._told
         return whole
+
+
+def _input_messages(given: Any) -> list[Message]:
+    return parts.each(given, _input_message)
 
 
 def _input_message(item: dict[str, Any]) -> Message:

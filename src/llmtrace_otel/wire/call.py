@@ -10,6 +10,8 @@ from typing import Any, TypeAlias
 
 from msgspec import Struct
 
+from llmtrace_otel.wire.sent import Sent
+
 Message: TypeAlias = dict[str, Any]
 """A message or a part of one, in the shape of the GenAI conventions' JSON schemas."""
 
@@ -141,6 +143,9 @@ class Call(Struct):
 
     capture: bool = False
     """Whether the messages below are wanted; off by default, and then they are never built."""
+    keeps_sent: bool = False
+    """Whether input messages may be left as they were sent: then `sent` may stand in the place of `input_messages`."""
+    sent: Sent | None = None
     input_messages: list[Message] | None = None
     output_messages: list[Message] | None = None
     system_instructions: list[Message] | None = None

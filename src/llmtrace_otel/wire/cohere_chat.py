@@ -18,6 +18,7 @@ from llmtrace_otel.wire.decode import Count, Integer, Reader, Real, loads
 from llmtrace_otel.wire.errors import set_error
 from llmtrace_otel.wire.formats import Format
 from llmtrace_otel.wire.openai_chat import ResponseFormat, ToolCallDelta, content_parts, message_parts, tool_definitions
+from llmtrace_otel.wire.sent import set_input
 
 _FINISH_REASONS = {
     "COMPLETE": "stop",
@@ -54,7 +55,7 @@ class ChatRequest(Sampling):
         return self.model is not None and bytes(self.messages)[:1] == b"["
 
     def write(self, call: Call) -> None:
-        call.input_messages = parts.each(loads(self.messages), _input_message)
+        set_input(call, self.messages, _input_messages)
         call.tool_definitions = tool_definitions(loads(self.tools)) or None
 
 
@@ -267,6 +268,10 @@ class _Answer:
         start = self._calls[index]
         name = start.function.name if start.function is not None else None
         return {"id": start.id, "function": {"name": name, "arguments": "".join(self._arguments.get(index, ()))}}
+
+
+def _input_messages(given: Any) -> list[Message]:
+    return parts.each(given, _input_message)
 
 
 def _input_message(item: dict[str, Any]) -> Message:

@@ -202,8 +202,12 @@ class Exchange:
             call.error_type = type_name(error)
             call.error_message = str(error) or None
 
-    def write_content(self) -> None:
-        """Builds the request's messages on the call, once the call is over."""
+    def write_content(self, *, as_sent: bool = False) -> None:
+        """Builds the request's messages on the call, once the call is over.
+
+        `as_sent` says that input messages may be left as they were sent, where some can be built without others.
+        """
+        self.call.keeps_sent = as_sent
         if self._request is not None and self.call.input_messages is None:
             try:
                 self._request.write(self.call)

@@ -25,6 +25,7 @@ from llmtrace_otel.wire.decode import Body, Count, Integer, Reader, Real, loads
 from llmtrace_otel.wire.errors import set_error
 from llmtrace_otel.wire.formats import Format
 from llmtrace_otel.wire.framing import JSONArray
+from llmtrace_otel.wire.sent import set_input
 
 _UPPER = re.compile("[A-Z]")
 _FIRST_REASONS = ("", "STOP", "MAX_TOKENS", "SAFETY", "RECITATION", "OTHER")
@@ -108,7 +109,7 @@ class GenerateRequest(Struct):
     def write(self, call: Call) -> None:
         system = _either(self.camel_system_instruction, self.system_instruction)
         call.system_instructions = [part for part in content_parts(system) if part["type"] == "text"] or None
-        call.input_messages = [input_message(item) for item in listed(loads(self.contents))]
+        set_input(call, self.contents, input_messages)
         call.tool_definitions = tool_definitions(loads(self.tools)) or None
 
 
@@ -399,6 +400,10 @@ def snake_keys(value: Any) -> dict[str, Any]:
 def speaker(role: Any) -> Any:
     """The conventions' word for the role of a message."""
     return {"model": "assistant", "function": "tool"}.get(role, role) if isinstance(role, str) else role
+
+
+def input_messages(given: Any) -> list[Message]:
+    return parts.each(listed(given), input_message)
 
 
 def input_message(content: dict[str, Any]) -> Message:

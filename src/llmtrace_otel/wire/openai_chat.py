@@ -17,6 +17,7 @@ from llmtrace_otel.wire.decode import Count, Integer, Reader, Real, loads
 from llmtrace_otel.wire.errors import set_error
 from llmtrace_otel.wire.formats import Format
 from llmtrace_otel.wire.openai_usage import OpenAIUsage, set_usage
+from llmtrace_otel.wire.sent import set_input
 
 
 class ResponseFormat(Struct):
@@ -47,7 +48,7 @@ class ChatRequest(Struct):
         return self.model is not None and bytes(self.messages)[:1] == b"["
 
     def write(self, call: Call) -> None:
-        call.input_messages = parts.each(loads(self.messages), input_message)
+        set_input(call, self.messages, input_messages)
         definitions = tool_definitions(loads(self.tools)) + [
             found for item in parts.items(loads(self.functions)) if (found := _definition(item))
         ]
@@ -343,6 +344,10 @@ class _ToolCall:
         self.id: str | None = None
         self.name: str | None = None
         self.arguments: list[str] = []
+
+
+def input_messages(given: Any) -> list[Message]:
+    return parts.each(given, input_message)
 
 
 def input_message(item: dict[str, Any]) -> Message:

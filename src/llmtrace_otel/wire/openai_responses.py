@@ -19,6 +19,7 @@ from llmtrace_otel.wire.errors import UNNAMED, set_error
 from llmtrace_otel.wire.formats import Format
 from llmtrace_otel.wire.openai_chat import tool_definitions
 from llmtrace_otel.wire.openai_usage import OpenAIUsage, set_usage
+from llmtrace_otel.wire.sent import set_input
 
 FETCH = "fetch_response"
 
@@ -58,12 +59,9 @@ class ResponsesRequest(Struct):
         return self.model is not None and bytes(self.input)[:1] in (b'"', b"[")
 
     def write(self, call: Call) -> None:
-        instructions, given = loads(self.instructions), loads(self.input)
-        if isinstance(instructions, str):
+        if isinstance(instructions := loads(self.instructions), str):
             call.system_instructions = [parts.text(instructions)]
-        call.input_messages = (
-            [parts.message("user", [parts.text(given)])] if isinstance(given, str) else parts.each(given, input_message)
-        )
+        set_input(call, self.input, input_messages)
         call.tool_definitions = tool_definitions(loads(self.tools)) or None
 
 
@@ -203,6 +201,12 @@ def _finish_reason(response: Response, found: list[Message]) -> str | None:
 
 def _id(conversation: str | Identified | None) -> str | None:
     return conversation.id if isinstance(conversation, Identified) else conversation
+
+
+def input_messages(given: Any) -> list[Message]:
+    if isinstance(given, str):
+        return [parts.message("user", [parts.text(given)])]
+    return parts.each(given, input_message)
 
 
 def input_message(item: dict[str, Any]) -> Message:
