@@ -69,7 +69,8 @@ class Observation:
         self.answer_id: str | None = None
         if outer is not None:
             outer._inner.append(self)
-        self._last: Any = None
+        self.last: Any = None
+        """The last piece of its stream that has come."""
         self.done = False
         self.awaits_first = True
         """Whether no piece of its stream has come yet."""
@@ -144,22 +145,19 @@ class Observation:
             result = await answer
         return self.returned(result)
 
-    def chunk(self, chunk: Any) -> None:
-        """A piece of a stream has come."""
-        self.is_read = False
-        self._last = chunk
-        if self.awaits_first:
-            self.awaits_first = False
-            call = self._span.call
-            call.first_chunk_ns = call.first_chunk_ns or time_ns()
+    def first_chunk(self) -> None:
+        """The first piece of a stream has come."""
+        self.awaits_first = False
+        call = self._span.call
+        call.first_chunk_ns = call.first_chunk_ns or time_ns()
 
     def end(self, stream: Any) -> None:
         """A stream has come to its end."""
-        self._end(Outcome(stream=stream, last=self._last, record=self._record()), complete=True)
+        self._end(Outcome(stream=stream, last=self.last, record=self._record()), complete=True)
 
     def leave(self, stream: Any) -> None:
         """The reader has stopped before a stream's end; `None` for a stream that is no more."""
-        self._end(Outcome(stream=stream, last=self._last, abandoned=True, record=self._record()))
+        self._end(Outcome(stream=stream, last=self.last, abandoned=True, record=self._record()))
 
     def abandon(self) -> None:
         """The stream was dropped without a word."""
@@ -207,5 +205,5 @@ class Observation:
 
     def _forget(self) -> None:
         """Lets go of all that the end was told by: the stream may be kept for long."""
-        self._given, self._last, self._record = {}, None, _nothing
+        self._given, self.last, self._record = {}, None, _nothing
         self._inner.clear()
