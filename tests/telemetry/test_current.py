@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from contextvars import ContextVar
 
 from opentelemetry import baggage, context
 from opentelemetry.context import Context
@@ -29,6 +30,20 @@ def test_nothing_is_left_attached_by_its_import():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "{}\n"
 
 
+API = (context.get_current, context.attach, context.detach)
+
+
+def test_what_is_attached_is_what_the_api_has_attached():
+    before, here = context.get_current(), Context({"a": "b"})
+    token = current.attach(here)
+    assert context.get_current() is here
+    context.detach(token)
+    assert context.get_current() is before
+    token = context.attach(here)
+    current.detach(token)
+    assert context.get_current() is before
+
+
 class Other(ContextVarsRuntimeContext):
     """A program's own, as `OTEL_PYTHON_CONTEXT` may name."""
 
@@ -38,16 +53,23 @@ class Other(ContextVarsRuntimeContext):
 
 def test_a_programs_own_kind_of_context_is_asked_by_the_api(monkeypatch):
     monkeypatch.setattr(context, "_RUNTIME_CONTEXT", Other())
-    assert current._shortest() is context.get_current
+    assert current._shortest() == API
 
 
 def test_a_variable_that_the_api_does_not_read_is_not_asked(monkeypatch):
     runtime = ContextVarsRuntimeContext()
     runtime.get_current = lambda: Context({"own": True})
     monkeypatch.setattr(context, "_RUNTIME_CONTEXT", runtime)
-    assert current._shortest() is context.get_current
+    assert current._shortest() == API
+
+
+def test_a_variable_without_a_default_is_not_asked(monkeypatch):
+    runtime = ContextVarsRuntimeContext()
+    runtime._current_context = ContextVar("without")
+    monkeypatch.setattr(context, "_RUNTIME_CONTEXT", runtime)
+    assert current._shortest() == API
 
 
 def test_a_release_that_keeps_it_elsewhere_is_asked_by_the_api(monkeypatch):
     monkeypatch.delattr(context, "_RUNTIME_CONTEXT")
-    assert current._shortest() is context.get_current
+    assert current._shortest() == API

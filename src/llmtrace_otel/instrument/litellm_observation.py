@@ -19,11 +19,10 @@ from time import time_ns
 from types import CoroutineType, TracebackType
 from typing import Any
 
-from opentelemetry import context
-
 from llmtrace_otel.instrument import left_streams, peers, retries
 from llmtrace_otel.instrument.litellm_calls import Operation, Outcome, begin, finish, is_custom
 from llmtrace_otel.telemetry import content
+from llmtrace_otel.telemetry.current import attach, detach, get_current
 from llmtrace_otel.telemetry.owner import framed
 from llmtrace_otel.telemetry.spans import CallSpan, Recorder
 from llmtrace_otel.telemetry.within import Frame
@@ -91,7 +90,7 @@ class Observation:
     def __enter__(self) -> None:
         peers.pass_by_openai_v2()
         self.frame.sending = True
-        self._attached = context.attach(framed(context.get_current(), self.frame))
+        self._attached = attach(framed(get_current(), self.frame))
         self._token = _running.set(self)
 
     def __exit__(
@@ -105,7 +104,7 @@ class Observation:
         except ValueError:  # a coroutine that is closed from without its task
             pass
         else:
-            context.detach(attached)
+            detach(attached)
         if error is not None and not isinstance(error, StopIteration | StopAsyncIteration):
             self.fail(error)
 

@@ -22,10 +22,10 @@ from concurrent import futures
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-from opentelemetry.context import Context, attach, detach
+from opentelemetry.context import Context
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]
 
-from llmtrace_otel.telemetry.current import get_current
+from llmtrace_otel.telemetry.current import attach, detach, get_current
 
 _log = logging.getLogger("llmtrace_otel")
 

@@ -14,11 +14,12 @@ from typing import Any
 
 from opentelemetry import trace
 from opentelemetry._logs import LoggerProvider, LogRecord, SeverityNumber, get_logger
-from opentelemetry.context import Context, get_current
+from opentelemetry.context import Context
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import Span, Status, StatusCode, TracerProvider
 
 from llmtrace_otel.telemetry import content, cost, delta, doubts, semconv
+from llmtrace_otel.telemetry.current import get_current
 from llmtrace_otel.telemetry.metrics import CallMetrics
 from llmtrace_otel.telemetry.owner import frame_of, owner_of, speaks_openinference
 from llmtrace_otel.telemetry.tracer import CallTracer
