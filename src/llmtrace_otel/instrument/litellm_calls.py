@@ -309,7 +309,7 @@ class Outcome:
         return {
             _COSTS[name]: float(usd)
             for name, usd in self._costs.items()
-            if usd and name in _COSTS and isinstance(usd, int | float)
+            if usd and name in _COSTS and (type(usd) is float or isinstance(usd, int | float))
         } or None
 
     @property

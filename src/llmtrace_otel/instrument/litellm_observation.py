@@ -15,6 +15,7 @@ import logging
 import weakref
 from collections.abc import Callable, Coroutine, Mapping
 from contextvars import ContextVar
+from functools import lru_cache
 from time import time_ns
 from types import CoroutineType, TracebackType
 from typing import Any
@@ -47,6 +48,12 @@ def _nothing() -> None:
     return None
 
 
+@lru_cache(maxsize=256)
+def _is_stream(kind: type) -> bool:
+    """Whether answers of this class are streams; to ask pydantic's own, which most are, for what they lack is slow."""
+    return hasattr(kind, "__next__") or hasattr(kind, "__anext__")
+
+
 class Observation:
     """A call that runs, `with` which it is current, and what comes of it. `given` are its arguments by name."""
 
@@ -65,7 +72,9 @@ class Observation:
         self._span = self._taken_over(call) or recorder.start_call(call)
         self.frame = Frame(self._span)
         self._inner: list[Observation] = []
+        self._is_within = outer is not None
         self.answer_id: str | None = None
+        """The id of its answer, if it is a call from within another."""
         if outer is not None:
             outer._inner.append(self)
         self.last: Any = None
@@ -128,10 +137,9 @@ class Observation:
     def returned(self, answer: Any) -> Any:
         """LiteLLM has answered: gives back the very answer, or the stream of it, which is then watched."""
         try:
-            kind = type(answer)
             if isinstance(answer, CoroutineType):  # and no task or future, which may be cancelled or asked for more
                 return self._awaited(answer)
-            if hasattr(kind, "__next__") or hasattr(kind, "__anext__"):
+            if _is_stream(type(answer)):  # type: ignore[arg-type]
                 return self._watch(answer, self)
             self._end(Outcome(answer, record=self._record()), complete=True)
         except Exception:
@@ -180,7 +188,8 @@ class Observation:
         call = self._span.call
         try:
             call.complete = complete
-            self.answer_id = outcome.id
+            if self._is_within:
+                self.answer_id = outcome.id
             outcome.passed_on = bool(self._inner) and self._passes_on(outcome)
             finish(self._operation, call, self._given, outcome, self.frame)
             call.attempts += self._attempts_before

@@ -100,6 +100,8 @@ def frame_of(context: Context) -> Frame | None:
 
 def is_suppressed(context: Context) -> bool:
     """What `is_instrumentation_enabled` denies of the current context, of one that is at hand."""
+    if not context:
+        return False
     return bool(context.get(_SUPPRESS_INSTRUMENTATION_KEY) or context.get(_SUPPRESS_INSTRUMENTATION_PLAIN))
 
 

@@ -239,8 +239,8 @@ class Recorder:
         """What only the requests within the call have told of it, since its span was started."""
         if call_span.owned and call_span.call.request_model != call_span.model:
             call_span.span.update_name(name_of(call_span.call))
-        told = starting_attributes(call_span.call).items()
-        return {name: value for name, value in told if call_span.started.get(name) != value}
+        told, started = starting_attributes(call_span.call), call_span.started
+        return {name: value for name, value in told.items() if name not in started or started[name] != value}
 
     def _emit_event(self, call: Call, span: Span, recorded: content.Recorded | None) -> None:
         said = _content_as_it_is(_recorded_content(call, span) if recorded is None else recorded)
