@@ -103,7 +103,8 @@ _COSTS = {
 
 def begin(operation: Operation, given: Mapping[str, Any], *, capture: bool) -> Call:
     """The call that LiteLLM is about to make. `given` are its arguments by name."""
-    model, provider = _served_by(_text(given.get("model")), _text(given.get("custom_llm_provider")))
+    named = _text(given["custom_llm_provider"]) if "custom_llm_provider" in given else None
+    model, provider = _served_by(_text(given.get("model")), named)
     call = Call(operation.name, _named(provider), request_model=model, capture=capture, layer="litellm")
     call.stream = True if given.get("stream") is True else None
     call.api_type = None
@@ -170,7 +171,8 @@ def finish(operation: Operation, call: Call, given: Mapping[str, Any], outcome: 
     """Completes an ended call with what its requests showed, then with what LiteLLM knows. May raise."""
     call.provider = _named(outcome.provider) if outcome.provider else call.provider
     asked = _served_by(call.request_model, outcome.provider)[0]
-    call.request_model = _served_by(outcome.model, outcome.provider)[0] or asked
+    served = asked if outcome.model == call.request_model else _served_by(outcome.model, outcome.provider)[0]
+    call.request_model = served or asked
     frame.merge()
     library = call.library or Library()
     if call.request_model != asked and library.original_model is None:

@@ -69,7 +69,7 @@ class Observation:
         call = begin(operation, given, capture=content.mode() is not content.Mode.NO_CONTENT)
         self._attempts = retries.routed()
         self._attempts_before = 0
-        self._span = self._taken_over(call) or recorder.start_call(call)
+        self._span = (self._attempts and self._taken_over(call, self._attempts)) or recorder.start_call(call)
         self.frame = Frame(self._span)
         self._inner: list[Observation] = []
         self._is_within = outer is not None
@@ -87,9 +87,9 @@ class Observation:
         self.dropped: weakref.ref[Any] | None = None
         """Tells when nobody has the stream any more."""
 
-    def _taken_over(self, call: Call) -> CallSpan | None:
+    def _taken_over(self, call: Call, attempts: retries.LogicalCall) -> CallSpan | None:
         """The span of the failed attempt that the call repeats, if it does."""
-        span = self._attempts.take(call) if self._attempts is not None else None
+        span = attempts.take(call)
         if not isinstance(span, CallSpan):
             return None
         earlier, span.call = span.call, call
@@ -184,7 +184,8 @@ class Observation:
         if self.done:
             return
         self.done = True
-        left_streams.forget(self)
+        if self.dropped is not None:  # it is a stream's
+            left_streams.forget(self)
         call = self._span.call
         try:
             call.complete = complete
