@@ -12,6 +12,7 @@ import json
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import msgspec
@@ -138,6 +139,7 @@ def is_custom(provider: str | None) -> bool:
     return provider in getattr(sys.modules["litellm"], "_custom_providers", ())
 
 
+@lru_cache(maxsize=256)
 def _named(provider: str | None) -> str:
     """A provider of LiteLLM's by the name that the conventions have for it."""
     return _PROVIDERS.get(provider or SOURCE, provider or SOURCE)

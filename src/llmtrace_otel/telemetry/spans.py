@@ -272,7 +272,7 @@ def _recorded_content(call: Call, span: Span) -> content.Recorded:
 
 
 def _content_as_json(recorded: content.Recorded) -> dict[str, Any]:
-    return {name: found.to_json() if isinstance(found, content.Exported) else found for name, found in recorded.items()}
+    return {name: found.to_json() if type(found) is content.Exported else found for name, found in recorded.items()}
 
 
 def _content_as_it_is(recorded: content.Recorded) -> dict[str, Any]:
