@@ -12,6 +12,7 @@ import json
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import msgspec
@@ -103,7 +104,8 @@ _COSTS = {
 
 def begin(operation: Operation, given: Mapping[str, Any], *, capture: bool) -> Call:
     """The call that LiteLLM is about to make. `given` are its arguments by name."""
-    model, provider = _served_by(_text(given.get("model")), _text(given.get("custom_llm_provider")))
+    named = _text(given["custom_llm_provider"]) if "custom_llm_provider" in given else None
+    model, provider = _served_by(_text(given.get("model")), named)
     call = Call(operation.name, _named(provider), request_model=model, capture=capture, layer="litellm")
     call.stream = True if given.get("stream") is True else None
     call.api_type = None
@@ -137,6 +139,7 @@ def is_custom(provider: str | None) -> bool:
     return provider in getattr(sys.modules["litellm"], "_custom_providers", ())
 
 
+@lru_cache(maxsize=256)
 def _named(provider: str | None) -> str:
     """A provider of LiteLLM's by the name that the conventions have for it."""
     return _PROVIDERS.get(provider or SOURCE, provider or SOURCE)
@@ -170,7 +173,8 @@ def finish(operation: Operation, call: Call, given: Mapping[str, Any], outcome: 
     """Completes an ended call with what its requests showed, then with what LiteLLM knows. May raise."""
     call.provider = _named(outcome.provider) if outcome.provider else call.provider
     asked = _served_by(call.request_model, outcome.provider)[0]
-    call.request_model = _served_by(outcome.model, outcome.provider)[0] or asked
+    served = asked if outcome.model == call.request_model else _served_by(outcome.model, outcome.provider)[0]
+    call.request_model = served or asked
     frame.merge()
     library = call.library or Library()
     if call.request_model != asked and library.original_model is None:
@@ -309,7 +313,7 @@ class Outcome:
         return {
             _COSTS[name]: float(usd)
             for name, usd in self._costs.items()
-            if usd and name in _COSTS and isinstance(usd, int | float)
+            if usd and name in _COSTS and (type(usd) is float or isinstance(usd, int | float))
         } or None
 
     @property

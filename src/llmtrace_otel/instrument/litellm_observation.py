@@ -15,15 +15,15 @@ import logging
 import weakref
 from collections.abc import Callable, Coroutine, Mapping
 from contextvars import ContextVar
+from functools import lru_cache
 from time import time_ns
 from types import CoroutineType, TracebackType
 from typing import Any
 
-from opentelemetry import context
-
 from llmtrace_otel.instrument import left_streams, peers, retries
 from llmtrace_otel.instrument.litellm_calls import Operation, Outcome, begin, finish, is_custom
 from llmtrace_otel.telemetry import content
+from llmtrace_otel.telemetry.current import attach, detach, get_current
 from llmtrace_otel.telemetry.owner import framed
 from llmtrace_otel.telemetry.spans import CallSpan, Recorder
 from llmtrace_otel.telemetry.within import Frame
@@ -48,6 +48,12 @@ def _nothing() -> None:
     return None
 
 
+@lru_cache(maxsize=256)
+def _is_stream(kind: type) -> bool:
+    """Whether answers of this class are streams; to ask pydantic's own, which most are, for what they lack is slow."""
+    return hasattr(kind, "__next__") or hasattr(kind, "__anext__")
+
+
 class Observation:
     """A call that runs, `with` which it is current, and what comes of it. `given` are its arguments by name."""
 
@@ -63,13 +69,16 @@ class Observation:
         call = begin(operation, given, capture=content.mode() is not content.Mode.NO_CONTENT)
         self._attempts = retries.routed()
         self._attempts_before = 0
-        self._span = self._taken_over(call) or recorder.start_call(call)
+        self._span = (self._attempts and self._taken_over(call, self._attempts)) or recorder.start_call(call)
         self.frame = Frame(self._span)
         self._inner: list[Observation] = []
+        self._is_within = outer is not None
         self.answer_id: str | None = None
+        """The id of its answer, if it is a call from within another."""
         if outer is not None:
             outer._inner.append(self)
-        self._last: Any = None
+        self.last: Any = None
+        """The last piece of its stream that has come."""
         self.done = False
         self.awaits_first = True
         """Whether no piece of its stream has come yet."""
@@ -78,9 +87,9 @@ class Observation:
         self.dropped: weakref.ref[Any] | None = None
         """Tells when nobody has the stream any more."""
 
-    def _taken_over(self, call: Call) -> CallSpan | None:
+    def _taken_over(self, call: Call, attempts: retries.LogicalCall) -> CallSpan | None:
         """The span of the failed attempt that the call repeats, if it does."""
-        span = self._attempts.take(call) if self._attempts is not None else None
+        span = attempts.take(call)
         if not isinstance(span, CallSpan):
             return None
         earlier, span.call = span.call, call
@@ -90,7 +99,7 @@ class Observation:
     def __enter__(self) -> None:
         peers.pass_by_openai_v2()
         self.frame.sending = True
-        self._attached = context.attach(framed(context.get_current(), self.frame))
+        self._attached = attach(framed(get_current(), self.frame))
         self._token = _running.set(self)
 
     def __exit__(
@@ -104,7 +113,7 @@ class Observation:
         except ValueError:  # a coroutine that is closed from without its task
             pass
         else:
-            context.detach(attached)
+            detach(attached)
         if error is not None and not isinstance(error, StopIteration | StopAsyncIteration):
             self.fail(error)
 
@@ -128,10 +137,9 @@ class Observation:
     def returned(self, answer: Any) -> Any:
         """LiteLLM has answered: gives back the very answer, or the stream of it, which is then watched."""
         try:
-            kind = type(answer)
             if isinstance(answer, CoroutineType):  # and no task or future, which may be cancelled or asked for more
                 return self._awaited(answer)
-            if hasattr(kind, "__next__") or hasattr(kind, "__anext__"):
+            if _is_stream(type(answer)):  # type: ignore[arg-type]
                 return self._watch(answer, self)
             self._end(Outcome(answer, record=self._record()), complete=True)
         except Exception:
@@ -144,22 +152,19 @@ class Observation:
             result = await answer
         return self.returned(result)
 
-    def chunk(self, chunk: Any) -> None:
-        """A piece of a stream has come."""
-        self.is_read = False
-        self._last = chunk
-        if self.awaits_first:
-            self.awaits_first = False
-            call = self._span.call
-            call.first_chunk_ns = call.first_chunk_ns or time_ns()
+    def first_chunk(self) -> None:
+        """The first piece of a stream has come."""
+        self.awaits_first = False
+        call = self._span.call
+        call.first_chunk_ns = call.first_chunk_ns or time_ns()
 
     def end(self, stream: Any) -> None:
         """A stream has come to its end."""
-        self._end(Outcome(stream=stream, last=self._last, record=self._record()), complete=True)
+        self._end(Outcome(stream=stream, last=self.last, record=self._record()), complete=True)
 
     def leave(self, stream: Any) -> None:
         """The reader has stopped before a stream's end; `None` for a stream that is no more."""
-        self._end(Outcome(stream=stream, last=self._last, abandoned=True, record=self._record()))
+        self._end(Outcome(stream=stream, last=self.last, abandoned=True, record=self._record()))
 
     def abandon(self) -> None:
         """The stream was dropped without a word."""
@@ -179,11 +184,13 @@ class Observation:
         if self.done:
             return
         self.done = True
-        left_streams.forget(self)
+        if self.dropped is not None:  # it is a stream's
+            left_streams.forget(self)
         call = self._span.call
         try:
             call.complete = complete
-            self.answer_id = outcome.id
+            if self._is_within:
+                self.answer_id = outcome.id
             outcome.passed_on = bool(self._inner) and self._passes_on(outcome)
             finish(self._operation, call, self._given, outcome, self.frame)
             call.attempts += self._attempts_before
@@ -207,5 +214,5 @@ class Observation:
 
     def _forget(self) -> None:
         """Lets go of all that the end was told by: the stream may be kept for long."""
-        self._given, self._last, self._record = {}, None, _nothing
+        self._given, self.last, self._record = {}, None, _nothing
         self._inner.clear()

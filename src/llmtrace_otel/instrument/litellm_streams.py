@@ -11,7 +11,7 @@ import inspect
 import sys
 import weakref
 from collections.abc import AsyncGenerator, Generator, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from types import AsyncGeneratorType, GeneratorType
 from typing import Any
 
@@ -53,21 +53,31 @@ class StreamWrappers:
 
 
 def _watched(stream: Any) -> Observation | None:
-    observation: Observation | None = getattr(stream, "__dict__", {}).get("_llmtrace")
-    return None if observation is None or observation.done else observation
+    """What watches a stream, while it does. A stream may have no attributes at all."""
+    try:
+        observation: Observation = stream.__dict__["_llmtrace"]
+    except Exception:
+        return None
+    return None if observation.done else observation
 
 
 def _next(original: Any) -> Any:
+    """Wraps what gives the next piece: called for each, so it calls nothing for most of them."""
+
     @functools.wraps(original)
     def step(stream: Any) -> Any:
-        observation = _watched(stream)
-        if observation is None or observation.is_read:  # by a subclass's method, which has called this one
+        try:
+            observation: Observation | None = stream.__dict__["_llmtrace"]
+        except Exception:
+            observation = None
+        if observation is None or observation.done or observation.is_read:  # read by a subclass's, which calls this one
             return original(stream)
         observation.is_read = True
         try:
             if observation.awaits_first:  # LiteLLM may send the request only now
                 with observation:
                     chunk = original(stream)
+                observation.first_chunk()
             else:
                 chunk = original(stream)
         except StopIteration:
@@ -76,7 +86,7 @@ def _next(original: Any) -> Any:
         except BaseException as error:
             observation.fail(error)
             raise
-        observation.chunk(chunk)
+        observation.is_read, observation.last = False, chunk
         return chunk
 
     return step
@@ -85,14 +95,18 @@ def _next(original: Any) -> Any:
 def _next_async(original: Any) -> Any:
     @functools.wraps(original)
     async def step(stream: Any) -> Any:
-        observation = _watched(stream)
-        if observation is None or observation.is_read:
+        try:
+            observation: Observation | None = stream.__dict__["_llmtrace"]
+        except Exception:
+            observation = None
+        if observation is None or observation.done or observation.is_read:
             return await original(stream)
         observation.is_read = True
         try:
             if observation.awaits_first:
                 with observation:
                     chunk = await original(stream)
+                observation.first_chunk()
             else:
                 chunk = await original(stream)
         except StopAsyncIteration:
@@ -101,7 +115,7 @@ def _next_async(original: Any) -> Any:
         except BaseException as error:
             observation.fail(error)
             raise
-        observation.chunk(chunk)
+        observation.is_read, observation.last = False, chunk
         return chunk
 
     return step
@@ -135,28 +149,31 @@ def _left(stream: Any) -> Iterator[None]:
 
 
 _METHODS = {"__next__": _next, "__anext__": _next_async, "close": _close, "aclose": _close}
-_AS_IT_IS = nullcontext()
 
 
 def _generated(stream: Any, observation: Observation) -> Generator[Any, Any, Any]:
     """A generator around one of LiteLLM's, which passes on all that is done to it."""
-    resume = functools.partial(stream.send, None)
+    resume, given = stream.send, None
     try:
         while True:
             try:
-                with observation if observation.awaits_first else _AS_IT_IS:
-                    chunk = resume()
+                if observation.awaits_first:
+                    with observation:
+                        chunk = resume(given)
+                    observation.first_chunk()
+                else:
+                    chunk = resume(given)
             except StopIteration as stop:
                 observation.end(None)
                 return stop.value
-            observation.chunk(chunk)
+            observation.last = chunk
             try:
-                resume = functools.partial(stream.send, (yield chunk))
+                resume, given = stream.send, (yield chunk)
             except GeneratorExit:
                 stream.close()
                 raise
             except BaseException as error:
-                resume = functools.partial(stream.throw, error)
+                resume, given = stream.throw, error
     except GeneratorExit:
         left_streams.end(observation)
         raise
@@ -167,23 +184,27 @@ def _generated(stream: Any, observation: Observation) -> Generator[Any, Any, Any
 
 async def _generated_async(stream: Any, observation: Observation) -> AsyncGenerator[Any, Any]:
     """The same around an asynchronous one."""
-    resume = functools.partial(stream.asend, None)
+    resume, given = stream.asend, None
     try:
         while True:
             try:
-                with observation if observation.awaits_first else _AS_IT_IS:
-                    chunk = await resume()
+                if observation.awaits_first:
+                    with observation:
+                        chunk = await resume(given)
+                    observation.first_chunk()
+                else:
+                    chunk = await resume(given)
             except StopAsyncIteration:
                 observation.end(None)
                 return
-            observation.chunk(chunk)
+            observation.last = chunk
             try:
-                resume = functools.partial(stream.asend, (yield chunk))
+                resume, given = stream.asend, (yield chunk)
             except GeneratorExit:
                 await stream.aclose()
                 raise
             except BaseException as error:
-                resume = functools.partial(stream.athrow, error)
+                resume, given = stream.athrow, error
     except GeneratorExit:
         left_streams.end(observation)
         raise

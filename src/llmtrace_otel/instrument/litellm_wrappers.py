@@ -10,14 +10,13 @@ from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
 
-from opentelemetry.context import get_current
-
 from llmtrace_otel.instrument import peers, retries
 from llmtrace_otel.instrument.lazy import Wrappers
 from llmtrace_otel.instrument.litellm_calls import CHAT, EMBEDDING, IMAGE, MESSAGES, RESPONSES, TEXT, Operation
 from llmtrace_otel.instrument.litellm_observation import Observation, running
 from llmtrace_otel.instrument.litellm_streams import StreamWrappers
 from llmtrace_otel.instrument.wrapping import Recording
+from llmtrace_otel.telemetry.current import get_current
 from llmtrace_otel.telemetry.owner import is_suppressed
 
 _log = logging.getLogger("llmtrace_otel")

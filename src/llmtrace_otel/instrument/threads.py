@@ -7,6 +7,9 @@ Beside `opentelemetry-instrumentation-threading` nothing breaks: the same contex
 
 A background thread that a library starts once, inside a session, stays in that session. Threads of `_thread` and of
 C extensions are not seen, and an interpreter pool's work is left alone, as a context cannot be pickled.
+
+A pool's workers begin in no context, whoever is the first to submit: so an empty one need not be carried to them.
+Libraries submit work for every piece of a stream.
 """
 
 from __future__ import annotations
@@ -15,17 +18,20 @@ import functools
 import logging
 import threading
 from collections.abc import Callable, Collection
+from concurrent import futures
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-import wrapt
-from opentelemetry.context import Context, attach, detach, get_current
+from opentelemetry.context import Context
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]
+
+from llmtrace_otel.telemetry.current import attach, detach, get_current
 
 _log = logging.getLogger("llmtrace_otel")
 
-Arguments = tuple[Any, ...]
-Keywords = dict[str, Any]
+_NOWHERE = Context()
+_worker = getattr(futures.thread, "_worker", None)
+"""What the workers of pools run."""
 
 
 class ThreadsInstrumentor(BaseInstrumentor):  # type: ignore[misc]
@@ -48,29 +54,37 @@ class ThreadsInstrumentor(BaseInstrumentor):  # type: ignore[misc]
 
 
 class Patch:
-    """One wrapped function of a class."""
+    """One wrapped function of a class. `wrap` makes the wrapper, which asks whether the patch is still `enabled`."""
 
-    def __init__(self, target: type, name: str, wrapper: Callable[..., Any]) -> None:
-        self._target, self._name, self._enabled = target, name, True
-        self._proxy = wrapt.FunctionWrapper(vars(target)[name], wrapper, lambda: self._enabled)
-        setattr(target, name, self._proxy)
+    def __init__(self, target: type, name: str, wrap: Callable[[Any, Patch], Any]) -> None:
+        self._target, self._name, self.enabled = target, name, True
+        self._original = vars(target)[name]
+        self._wrapper = functools.wraps(self._original)(wrap(self._original, self))
+        setattr(target, name, self._wrapper)
 
     def undo(self) -> None:
         """Put the original back; under someone else's later wrapper it can only be put out of action."""
-        self._enabled = False
-        if vars(self._target)[self._name] is self._proxy:
-            setattr(self._target, self._name, self._proxy.__wrapped__)
+        self.enabled = False
+        if vars(self._target)[self._name] is self._wrapper:
+            setattr(self._target, self._name, self._original)
 
 
-def start_thread(start: Callable[..., None], thread: threading.Thread, args: Arguments, kwargs: Keywords) -> None:
+def start_thread(start: Callable[..., None], patch: Patch) -> Callable[..., None]:
     """Wraps `Thread.start`: this thread's `run` is another one until it begins, which covers subclasses' own `run`."""
-    own = vars(thread).get("run")
-    vars(thread)["run"] = functools.partial(run_thread, thread, own, get_current())
-    try:
-        start(*args, **kwargs)
-    except BaseException:
-        restore_run(thread, own)
-        raise
+
+    def start_here(thread: threading.Thread, /, *args: Any, **kwargs: Any) -> None:
+        if not patch.enabled:
+            return start(thread, *args, **kwargs)
+        own = vars(thread).get("run")
+        here = _NOWHERE if is_worker(thread) else get_current()
+        vars(thread)["run"] = functools.partial(run_thread, thread, own, here)
+        try:
+            start(thread, *args, **kwargs)
+        except BaseException:
+            restore_run(thread, own)
+            raise
+
+    return start_here
 
 
 def run_thread(thread: threading.Thread, own: Callable[[], None] | None, context: Context) -> None:
@@ -84,13 +98,40 @@ def restore_run(thread: threading.Thread, own: Callable[[], None] | None) -> Non
         vars(thread)["run"] = own
 
 
-def submit_work(
-    submit: Callable[..., Future[Any]], executor: ThreadPoolExecutor, args: Arguments, kwargs: Keywords
-) -> Future[Any]:
-    """Wraps `ThreadPoolExecutor.submit`. An empty context is carried too: the worker may have begun in a session."""
-    if not args or any(kind.__name__ == "InterpreterPoolExecutor" for kind in type(executor).__mro__):
-        return submit(*args, **kwargs)
-    return submit(run_in, get_current(), *args, **kwargs)
+def submit_work(submit: Callable[..., Future[Any]], patch: Patch) -> Callable[..., Future[Any]]:
+    """Wraps `ThreadPoolExecutor.submit`."""
+
+    def submit_here(executor: ThreadPoolExecutor, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        here = get_current()
+        if args and patch.enabled and is_carried(type(executor), bool(here)):  # type: ignore[arg-type]
+            return submit(executor, run_in, here, *args, **kwargs)
+        return submit(executor, *args, **kwargs)
+
+    return submit_here
+
+
+@functools.lru_cache(maxsize=64)
+def is_carried(pool: type, is_somewhere: bool) -> bool:
+    """Whether a context is carried to such a pool's workers. One that starts them itself may do so in a session."""
+    if any(kind.__name__ == "InterpreterPoolExecutor" for kind in pool.__mro__):
+        return False
+    return is_somewhere or not knows_workers() or starts_of(pool) is not starts_of(ThreadPoolExecutor)
+
+
+def starts_of(pool: type) -> object:
+    """The method by which such a pool starts its workers."""
+    return getattr(pool, "_adjust_thread_count", None)
+
+
+@functools.cache
+def knows_workers() -> bool:
+    """Whether this Python has the names by which a worker is known."""
+    return _worker is not None and is_worker(threading.Thread(target=_worker, name="llmtrace-probe"))
+
+
+def is_worker(thread: threading.Thread) -> bool:
+    """Whether a thread is a pool's worker."""
+    return _worker is not None and vars(thread).get("_target") is _worker
 
 
 def run_in(context: Context, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:

@@ -13,11 +13,13 @@ from collections.abc import Callable
 from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
-from opentelemetry import context, trace
+from opentelemetry import trace
+from opentelemetry.context import Context
 
 from llmtrace_otel import replay
 from llmtrace_otel.instrument.lazy import Wrappers
 from llmtrace_otel.instrument.observation import Observation
+from llmtrace_otel.telemetry.current import attach, detach, get_current
 from llmtrace_otel.telemetry.owner import frame_of, is_suppressed, owner_of, sending_context
 from llmtrace_otel.telemetry.spans import Recorder
 from llmtrace_otel.wire.exchange import Exchange
@@ -69,7 +71,7 @@ class Requests(Recording, ABC):
                 return None
             exchange.call.layer = self.layer
             taking = None if self.tape is None else self.tape.begin(self.asked(request))
-            observation = Observation.start(self.recorder, exchange, context.get_current())
+            observation = Observation.start(self.recorder, exchange, get_current())
             if taking is not None:
                 observation.record(taking)
             return observation
@@ -136,7 +138,7 @@ _sending: ContextVar[Observation | None] = ContextVar("llmtrace_sending", defaul
 
 def _is_wanted() -> bool:
     """Whether calls are recorded here. Who suppresses what is below may still own a span that lacks what we know."""
-    here = context.get_current()
+    here = get_current()
     return not is_suppressed(here) or frame_of(here) is not None or owner_of(trace.get_current_span(here)) is not None
 
 
@@ -146,7 +148,7 @@ def sending() -> Observation | None:
     return observation if observation is not None and observation.sending else None
 
 
-_Tokens: TypeAlias = tuple[Observation, Token[context.Context], Token[Observation | None]]
+_Tokens: TypeAlias = tuple[Observation, Token[Context], Token[Observation | None]]
 
 
 def _is_sending() -> bool:
@@ -157,7 +159,7 @@ def _is_sending() -> bool:
 def _enter(observation: Observation) -> _Tokens:
     observation.sending = True
     sending = sending_context(observation.here, observation.span)
-    return observation, context.attach(sending), _sending.set(observation)
+    return observation, attach(sending), _sending.set(observation)
 
 
 def _leave(tokens: _Tokens) -> None:
@@ -167,4 +169,4 @@ def _leave(tokens: _Tokens) -> None:
         _sending.reset(sending)
     except ValueError:  # a coroutine that is closed from without its task; what it set went with its context
         return
-    context.detach(attached)
+    detach(attached)

@@ -173,7 +173,11 @@ def _say_once(name: str, failure: str) -> None:
 
 def redacted(value: Any) -> Any:
     """`value` with every string in it redacted; keys stay. Never raises."""
-    for name, apply in _steps():
+    return _by(_steps(), value)
+
+
+def _by(steps: tuple[_Step, ...], value: Any) -> Any:
+    for name, apply in steps:
         try:
             value = apply(value)
         except Exception as error:
@@ -184,17 +188,19 @@ def redacted(value: Any) -> Any:
 
 def redacted_messages(messages: list[Message]) -> Any:
     """Messages, or parts of one, with the content redacted and the structure as it is. Never raises."""
-    if not _steps():
-        return messages
-    kept = []
-    for message in messages:
-        copy: dict[str, Any] = dict(message)
-        for key, value in message.items():
+    steps = _steps()
+    return _messages_by(steps, messages) if steps else messages
+
+
+def _messages_by(steps: tuple[_Step, ...], messages: list[Message]) -> list[dict[str, Any]]:
+    kept: list[dict[str, Any]] = list(map(dict, messages))
+    for copy in kept:
+        for key in copy:
             if key in STRUCTURE:
                 continue
+            value = copy[key]
             of_parts = key == "parts" and type(value) is list
-            copy[key] = redacted_messages(value) if of_parts else redacted(value)
-        kept.append(copy)
+            copy[key] = _messages_by(steps, value) if of_parts else _by(steps, value)
     return kept
 
 
@@ -231,7 +237,7 @@ class Exported(NamedTuple):
     """The value as JSON, where that was made on the way."""
 
     def to_json(self) -> str:
-        return encoded(self.value) if self.json is None else self.json.decode()
+        return (json_bytes(self.value) if self.json is None else self.json).decode()
 
 
 Recorded = dict[str, Exported | int | str]
@@ -245,9 +251,12 @@ def recorded(given: dict[str, list[Message]], known: Mapping[str, bytes] | None 
         given: Messages by the name of their attribute.
         known: Their JSON, where it has been made already.
     """
-    json_of = known or {}
-    found = {name: _exported(messages, json_of.get(name)) for name, messages in given.items()}
-    left_out = {name: content.omitted for name, content in found.items()}
+    found = {
+        name: _exported(messages, known[name] if known and name in known else None) for name, messages in given.items()
+    }
+    left_out = {name: content.omitted for name, content in found.items() if content.omitted}
+    if not left_out:
+        return {**found}
     counts = {
         semconv.CONTENT_OMITTED_MESSAGES: left_out.pop(semconv.INPUT_MESSAGES, 0),
         semconv.CONTENT_OMITTED_ITEMS: sum(left_out.values()),
@@ -256,15 +265,11 @@ def recorded(given: dict[str, list[Message]], known: Mapping[str, bytes] | None 
 
 
 def _exported(messages: list[Message], known: bytes | None) -> Exported:
-    kept = redacted_messages(messages)
-    if _fits(known) and kept == messages:
+    kept, most = redacted_messages(messages), limit()
+    fits = most is None or (known is not None and len(known) <= most)
+    if fits and kept == messages:
         return Exported(messages, 0, known)
     return Exported(*limited(kept))
-
-
-def _fits(known: bytes | None) -> bool:
-    most = limit()
-    return most is None or (known is not None and len(known) <= most)
 
 
 def to_json(value: Any) -> str:

@@ -17,9 +17,9 @@ from contextvars import ContextVar
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry import trace
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, Context, create_key
 from opentelemetry.trace import Span, SpanKind
+from opentelemetry.trace.propagation import _SPAN_KEY
 
 from llmtrace_otel.telemetry import semconv
 
@@ -100,14 +100,14 @@ def frame_of(context: Context) -> Frame | None:
 
 def is_suppressed(context: Context) -> bool:
     """What `is_instrumentation_enabled` denies of the current context, of one that is at hand."""
+    if not context:
+        return False
     return bool(context.get(_SUPPRESS_INSTRUMENTATION_KEY) or context.get(_SUPPRESS_INSTRUMENTATION_PLAIN))
 
 
 def framed(context: Context, frame: Frame) -> Context:
     """A context in which requests belong to a call of ours, and other instrumentations leave it to us."""
-    values: dict[str, object] = {**trace.set_span_in_context(frame.span, context)}
-    values[_FRAME] = frame
-    values[_SUPPRESS_OPENLLMETRY] = True
+    values: dict[str, object] = {**context, _SPAN_KEY: frame.span, _FRAME: frame, _SUPPRESS_OPENLLMETRY: True}
     if f"{_UTIL_GENAI}handler" in sys.modules:
         values |= _for_util_genai()
     if not sys.modules.keys().isdisjoint(_HEED_ONLY_GENERAL_SUPPRESSION):
@@ -117,10 +117,10 @@ def framed(context: Context, frame: Frame) -> Context:
 
 def sending_context(context: Context, span: Span) -> Context:
     """The context of a request that is sent: what `framed` suppressed was meant for what is above it."""
-    context = trace.set_span_in_context(span, context)
-    if _FRAME in context and context.get(_SUPPRESS_INSTRUMENTATION_KEY):
-        return Context({**context, _SUPPRESS_INSTRUMENTATION_KEY: False})
-    return context
+    values: dict[str, object] = {**context, _SPAN_KEY: span}
+    if _FRAME in values and values.get(_SUPPRESS_INSTRUMENTATION_KEY):
+        values[_SUPPRESS_INSTRUMENTATION_KEY] = False
+    return Context(values)
 
 
 @lru_cache(maxsize=1)

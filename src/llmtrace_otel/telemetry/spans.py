@@ -14,11 +14,12 @@ from typing import Any
 
 from opentelemetry import trace
 from opentelemetry._logs import LoggerProvider, LogRecord, SeverityNumber, get_logger
-from opentelemetry.context import Context, get_current
+from opentelemetry.context import Context
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import Span, Status, StatusCode, TracerProvider
 
 from llmtrace_otel.telemetry import content, cost, delta, doubts, semconv
+from llmtrace_otel.telemetry.current import get_current
 from llmtrace_otel.telemetry.metrics import CallMetrics
 from llmtrace_otel.telemetry.owner import frame_of, owner_of, speaks_openinference
 from llmtrace_otel.telemetry.tracer import CallTracer
@@ -238,8 +239,8 @@ class Recorder:
         """What only the requests within the call have told of it, since its span was started."""
         if call_span.owned and call_span.call.request_model != call_span.model:
             call_span.span.update_name(name_of(call_span.call))
-        told = starting_attributes(call_span.call).items()
-        return {name: value for name, value in told if call_span.started.get(name) != value}
+        told, started = starting_attributes(call_span.call), call_span.started
+        return {name: value for name, value in told.items() if name not in started or started[name] != value}
 
     def _emit_event(self, call: Call, span: Span, recorded: content.Recorded | None) -> None:
         said = _content_as_it_is(_recorded_content(call, span) if recorded is None else recorded)
@@ -273,7 +274,7 @@ def _recorded_content(call: Call, span: Span) -> content.Recorded:
 
 
 def _content_as_json(recorded: content.Recorded) -> dict[str, Any]:
-    return {name: found.to_json() if isinstance(found, content.Exported) else found for name, found in recorded.items()}
+    return {name: found.to_json() if type(found) is content.Exported else found for name, found in recorded.items()}
 
 
 def _content_as_it_is(recorded: content.Recorded) -> dict[str, Any]:

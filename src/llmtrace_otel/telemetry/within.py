@@ -63,6 +63,7 @@ _GAPS = (
 )
 """What they add where the library's call says nothing. Its error is its own: what failed may have been tried again."""
 
+_truer_of = attrgetter(*_TRUER)
 _gaps_of = attrgetter(*_GAPS)
 
 
@@ -135,16 +136,17 @@ class Frame:
 
 def merge(call: Call, seen: list[Call]) -> None:
     """Adds to `call` what the calls seen within it know. The last one is its answer; each one's tokens were used."""
-    answer = seen[-1]
-    for field in _TRUER:
-        if (value := getattr(answer, field)) is not None:
+    *earlier, answer = seen
+    for field, value in zip(_TRUER, _truer_of(answer), strict=True):
+        if value is not None:
             setattr(call, field, value)
     add_gaps(call, answer)
-    call.attempts = sum(one.attempts for one in seen)
+    call.attempts = answer.attempts
     call.complete = call.complete or answer.complete
     if (used := answer.usage) is not None:
         call.usage = used
-    _add_earlier(call, seen[:-1])
+    if earlier:
+        _add_earlier(call, earlier)
 
 
 def add_gaps(call: Call, other: Call) -> None:
@@ -155,8 +157,9 @@ def add_gaps(call: Call, other: Call) -> None:
 
 
 def _add_earlier(call: Call, earlier: Iterable[Call]) -> None:
-    """Counts what answers before the last one used: one call of a library's may be several of the model's."""
+    """Counts the attempts before the last, and what their answers used: one call may be several of the model's."""
     for one in earlier:
+        call.attempts += one.attempts
         if one.usage is None:
             continue
         call.usage = one.usage if call.usage is None else sum_of(call.usage, one.usage)

@@ -49,6 +49,8 @@ class ChatRequest(Struct):
 
     def write(self, call: Call) -> None:
         set_input(call, self.messages, input_messages)
+        if not self.tools and not self.functions:
+            return
         definitions = tool_definitions(loads(self.tools)) + [
             found for item in parts.items(loads(self.functions)) if (found := _definition(item))
         ]
@@ -362,14 +364,15 @@ def input_message(item: dict[str, Any]) -> Message:
 def message_parts(item: dict[str, Any]) -> list[Message]:
     """The parts of a message that may hold text, media, reasoning, a refusal and tool calls."""
     found = []
-    if isinstance(thought := item.get("reasoning_content") or item.get("reasoning"), str):
+    thought = item.get("reasoning_content") or item.get("reasoning")
+    if thought is not None and isinstance(thought, str):
         found.append(parts.reasoning(thought))
     found += content_parts(item.get("content"))
-    if isinstance(refusal := item.get("refusal"), str) and refusal:
+    if (refusal := item.get("refusal")) and isinstance(refusal, str):
         found.append(parts.text(refusal))
     if calls := item.get("tool_calls"):
         found += parts.each(calls, _tool_call)
-    if isinstance(function := item.get("function_call"), dict):
+    if (function := item.get("function_call")) is not None and isinstance(function, dict):
         found.append(parts.tool_call(None, function.get("name"), function.get("arguments")))
     return found
 
