@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from itertools import islice
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import httpx
@@ -39,6 +39,7 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 
 from llmtrace_otel.instrument import left_streams, retries
 from llmtrace_otel.instrument.httpx import HTTPXInstrumentor
+from llmtrace_otel.instrument.httpx_wrappers import _AsyncStream, _SyncStream
 from llmtrace_otel.telemetry import cost
 from llmtrace_otel.telemetry.spans import Recorder
 from llmtrace_otel.wire.openai_chat import OPENAI_CHAT, ChatStream
@@ -268,6 +269,16 @@ def test_the_response_stays_the_librarys(recorded: Recorded, client: Client):
 
     flow(client, steps)
     assert len(recorded.spans) == 1
+
+
+@pytest.mark.parametrize("kind", [_SyncStream, _AsyncStream])
+def test_a_stream_has_the_attributes_of_the_one_within(kind: Any):
+    over: Any = SimpleNamespace(done=True)
+    watched = kind(SimpleNamespace(elapsed=timedelta(1), stream_observer="theirs"), over)
+    assert (watched.elapsed, watched.stream_observer) == (timedelta(1), "theirs")
+    assert kind(SimpleNamespace(), over).stream_observer is None
+    with pytest.raises(AttributeError):
+        _ = kind(SimpleNamespace(), over).elapsed
 
 
 @pytest.mark.parametrize("kind", ["raw", "bytes", "text", "lines"])

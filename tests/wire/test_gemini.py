@@ -8,8 +8,12 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from llmtrace_otel.wire import gemini
 from llmtrace_otel.wire.call import Call, Usage
+from wire.fuzzing import fuzz
 from wire.schemas import violations
 from wire.talk import Endpoint, asked, played, sse, told
 
@@ -377,6 +381,31 @@ def test_the_counts_stated_last_replace_the_earlier_ones(in_array: bool, capture
     body = json.dumps(events).encode() if in_array else sse(*events)
     call = played(STREAM, body, capture=capture)
     assert (call.usage, call.finish_reasons, call.complete) == (Usage(input=121, output=9), ["STOP"], True)
+
+
+counts = st.fixed_dictionaries(
+    {},
+    optional={
+        **{name: st.sampled_from([None, 0, 3, 2**63 - 1]) for name in COUNTS},
+        "serviceTier": st.sampled_from([None, "flex", "standard", 2]),
+        "trafficType": st.sampled_from([None, "ON_DEMAND", 4]),
+    },
+)
+
+
+@fuzz
+@given(st.lists(counts, max_size=5))
+def test_counts_that_are_put_off_are_those_put_down_at_once(stated: list[dict[str, Any]]):
+    at_once, stream_call = (Call("generate_content", "gcp.gemini") for _ in range(2))
+    stream = gemini.GenerateStream(stream_call)
+    for metadata in stated:
+        document = json.dumps({"usageMetadata": metadata}).encode()
+        stream.event(document)
+        found = gemini._read_answer(document)
+        assert found is not None
+        gemini._set_usage(found.usage_metadata, at_once)
+    stream.close()
+    assert (stream_call.usage, stream_call.service_tier) == (at_once.usage, at_once.service_tier)
 
 
 @pytest.mark.parametrize("capture", [False, True])

@@ -119,6 +119,8 @@ class _Stream:
     def __init__(self, stream: Any, observation: Observation) -> None:
         self._stream = stream
         self._observation = observation
+        self.stream_observer = getattr(stream, "stream_observer", None)
+        """Anthropic's SDK asks for it at every item, and to find that there is none takes longer than all of ours."""
 
     def __getattr__(self, name: str) -> Any:
         if name in ("_stream", "_observation"):  # a copy that is only being made has none yet
@@ -134,10 +136,10 @@ class _Stream:
 class _SyncStream(_Stream):
     def __iter__(self) -> Iterator[bytes]:
         observation = self._observation
-        keep, wait = observation.kept.append, 1
+        kept, wait = observation.kept, 1
         try:
             for chunk in self._stream:
-                keep(chunk)
+                kept.append(chunk)
                 wait -= 1
                 if not wait:
                     wait = observation.read()
@@ -160,10 +162,10 @@ class _SyncStream(_Stream):
 class _AsyncStream(_Stream):
     async def __aiter__(self) -> AsyncIterator[bytes]:
         observation = self._observation
-        keep, wait = observation.kept.append, 1
+        kept, wait = observation.kept, 1
         try:
             async for chunk in self._stream:
-                keep(chunk)
+                kept.append(chunk)
                 wait -= 1
                 if not wait:
                     wait = observation.read()

@@ -117,7 +117,8 @@ class Observation:
             return _MOST
         if self._taking is not None or call.first_chunk_ns is None:
             return 1  # when each of them came matters
-        return max(1, min(_MOST, _MUCH * pieces // (len(chunk) or 1)))
+        wait = _MUCH * pieces // (len(chunk) or 1)
+        return _MOST if wait > _MOST else wait or 1
 
     def stop_reading(self, error: Exception) -> None:
         """Reading has failed: what follows goes by unread."""

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import Any
 
 from msgspec import Raw, Struct, structs
@@ -111,16 +112,21 @@ class Fallback(Struct):
     to: Successor | None = None
 
 
-class StopDelta(Struct):
+class Delta(Struct, gc=False):
+    """What is new in a content block, or in the message itself."""
+
+    text: str | None = None
+    thinking: str | None = None
+    partial_json: str | None = None
     stop_reason: str | None = None
 
 
-class Event(Struct):
+class Event(Struct, gc=False):
     """A stream's event, and the chunk of a legacy completion, whose fields do not collide."""
 
     type: str | None = None
     message: MessagesResponse | None = None
-    delta: Raw = Raw()
+    delta: Delta | None = None
     usage: MessagesUsage | None = None
     index: int | None = None
     content_block: Raw = Raw()
@@ -134,7 +140,6 @@ class Event(Struct):
 _read_request = Reader(MessagesRequest)
 _read_response = Reader(MessagesResponse)
 _read_event = Reader(Event)
-_read_stop = Reader(StopDelta)
 _read_fallback = Reader(Fallback)
 
 
@@ -205,6 +210,7 @@ class MessageStream:
     def __init__(self, call: Call) -> None:
         self._call = call
         self.every = True
+        self.lines = _read_event.lines if call.capture else None
         self.marks = (
             b"message_start",
             b"message_delta",
@@ -222,10 +228,15 @@ class MessageStream:
 
     def event(self, data: bytes) -> None:
         event = _read_event(data)
-        if event is None:
-            return
+        if event is not None:
+            self.take(event)
+            self.every = self._call.capture or not self._call.response_id  # once it is known the marks tell the rest
+
+    def take(self, event: Event) -> None:
         call = self._call
         match event.type:
+            case "content_block_delta" if event.delta is not None and (event.index or 0) in self._blocks:
+                self._blocks[event.index or 0].add(event.delta)
             case "message_start" if event.message is not None:
                 call.response_id = event.message.id or None
                 call.response_model = event.message.model or None
@@ -233,19 +244,15 @@ class MessageStream:
             case "message_delta":
                 self._counted = self._counted or (event.usage is not None and event.usage.output_tokens is not None)
                 self._stated(event.usage)
-                stop = _read_stop(event.delta)
-                self._stop_reason = (stop.stop_reason if stop else None) or self._stop_reason
+                self._stop_reason = (event.delta.stop_reason if event.delta else None) or self._stop_reason
             case "message_stop":
                 call.complete = True
             case "error":
                 set_error(loads(event.error) or {"type": "error"}, call)
             case "content_block_start":
                 self._start(event)
-            case "content_block_delta" if (block := self._blocks.get(event.index or 0)) is not None:
-                block.add(loads(event.delta))
             case "completion" | None if event.completion is not None:
                 self._legacy_chunk(event)
-        self.every = call.capture or not call.response_id  # once it is known the marks find what is needed
 
     def close(self) -> None:
         call = self._call
@@ -286,14 +293,15 @@ class _Block:
 
     def __init__(self, start: Any) -> None:
         self._block: dict[str, Any] = start if isinstance(start, dict) else {}
-        self._pieces: dict[str, list[str]] = {}
+        self._pieces: defaultdict[str, list[str]] = defaultdict(list)
 
-    def add(self, delta: Any) -> None:
-        if not isinstance(delta, dict):
-            return
-        for key in ("text", "thinking", "partial_json"):
-            if isinstance(piece := delta.get(key), str):
-                self._pieces.setdefault(key, []).append(piece)
+    def add(self, delta: Delta) -> None:
+        if delta.text is not None:
+            self._pieces["text"].append(delta.text)
+        if delta.thinking is not None:
+            self._pieces["thinking"].append(delta.thinking)
+        if delta.partial_json is not None:
+            self._pieces["partial_json"].append(delta.partial_json)
 
     def content(self) -> dict[str, Any]:
         block = dict(self._block)

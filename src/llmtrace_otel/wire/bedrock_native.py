@@ -226,5 +226,9 @@ class ChoicesStream(openai_chat.ChatStream):
 
     marks = (*openai_chat.ChatStream.marks, b'"stop_reason":"', b'"stop_reason": "')
 
+    def __init__(self, call: Call) -> None:
+        super().__init__(call)
+        self.lines = None  # each event is put into that shape first
+
     def event(self, data: bytes) -> None:
         super().event(_as_openai(data))

@@ -3,6 +3,7 @@
 `Reader(T)(body)` decodes at full speed. A body in which a field has a surprising type (`"n": "two"`) is decoded again
 field by field, each that fits is kept; so is one that only lenient parsers take (`NaN`, half a surrogate pair, bytes
 that are no UTF-8), because the program's own parser may. A body that is no JSON at all gives `None`.
+`Reader(T).lines(text)` decodes many documents by one call.
 """
 
 from __future__ import annotations
@@ -30,11 +31,13 @@ Integer: TypeAlias = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 class Reader(Generic[T]):
     """Decodes JSON into the struct `T`. Never raises."""
 
-    __slots__ = ("_decode", "_type")
+    __slots__ = ("_decode", "_decode_lines", "_type")
 
     def __init__(self, kind: type[T]) -> None:
         self._type = kind
-        self._decode = msgspec.json.Decoder(kind, strict=False).decode
+        decoder = msgspec.json.Decoder(kind, strict=False)
+        self._decode = decoder.decode
+        self._decode_lines = decoder.decode_lines
 
     def __call__(self, body: Body) -> T | None:
         try:
@@ -42,6 +45,13 @@ class Reader(Generic[T]):
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             document = loads(body)
         return fitting(document, self._type) if isinstance(document, dict) else None
+
+    def lines(self, text: bytes) -> list[T] | None:
+        """The documents of `text`, or `None` where one of them does not fit at once."""
+        try:
+            return self._decode_lines(text)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return None
 
 
 def loads(body: Body) -> Any:

@@ -276,7 +276,7 @@ class Exchange:
                 self._give_up("it is neither JSON nor a stream of events")
         elif text[:1] in _JSON or (self.call.http_status or 200) >= 400:
             self._tell_json(text[:1], start)
-        elif any(text.startswith(known) for known in _STREAM_STARTS):
+        elif text.startswith(_STREAM_STARTS):
             self._read_stream(SSE, start)
         elif text and not any(known.startswith(text) for known in _STREAM_STARTS):
             self._give_up("it is neither JSON nor a stream of events")

@@ -2,7 +2,8 @@
 
 A stream's pieces are only collected; every few kilobytes the whole events among them are looked at together. With
 content off a reader names the byte strings that mark the few events it needs, and those are found by plain searches:
-nothing is done per chunk or per event that is not needed. AWS's binary frames are in `eventstream.py`.
+nothing is done per chunk or per event that is not needed. With content on a look's events are decoded together, by one
+call, if they are as plain as nearly all are. AWS's binary frames are in `eventstream.py`.
 """
 
 from __future__ import annotations
@@ -10,12 +11,19 @@ from __future__ import annotations
 import logging
 import re
 from abc import ABC, abstractmethod
-from typing import Protocol
+from collections.abc import Callable
+from typing import Any, Protocol, cast
 
 _log = logging.getLogger("llmtrace_otel")
 
+_UNREAD = "llmtrace: an event could not be read"
 _LOOK_AFTER = 16 * 1024
 """Bytes that are collected before a look. Small enough to stay flat in memory, large enough to be rare."""
+
+_NAMES = 8
+"""How many names the events of one look may have, to be decoded together."""
+_MOST_TOGETHER = 16 * _LOOK_AFTER
+"""Bytes of events that are decoded together at most; a look at more holds some large ones, or a recorded stream."""
 
 
 class EventReader(Protocol):
@@ -36,13 +44,26 @@ class EventReader(Protocol):
         ...
 
 
+class LinesReader(EventReader, Protocol):
+    """A reader that can have many events decoded by one call."""
+
+    lines: Callable[[bytes], list[Any] | None] | None
+    """Decodes JSON documents, one in each line; gives `None` if one of them needs more care. `None` itself while not
+    every event is wanted."""
+
+    def take(self, event: Any) -> None:
+        """Reads an event that `lines` has decoded, as `event` does."""
+        ...
+
+
 class Framing(ABC):
     """Collects pieces, hands events to a reader. Holds at most `_LOOK_AFTER` bytes, or the largest event."""
 
-    __slots__ = ("_look_at", "_pieces", "_reader", "_size", "_unread", "broken")
+    __slots__ = ("_lines", "_look_at", "_pieces", "_reader", "_size", "_unread", "broken")
 
     def __init__(self, reader: EventReader) -> None:
         self._reader = reader
+        self._lines: Callable[[bytes], list[Any] | None] | None = getattr(reader, "lines", None)
         self._pieces: list[bytes] = []
         self._size = 0
         self._look_at = _LOOK_AFTER
@@ -62,7 +83,8 @@ class Framing(ABC):
     def close(self) -> None:
         """The stream is over; a last event that nothing terminates counts where it is whole."""
         for last in (False, True):  # the last whole event, then one that nothing terminates
-            self._look(last=last)
+            if self._pieces:
+                self._look(last=last)
             if self._unread:
                 self._hand(self._unread)
 
@@ -95,7 +117,7 @@ class Framing(ABC):
         try:
             self._reader.event(data)
         except Exception:  # an event of a surprising shape loses itself, not the stream
-            _log.debug("llmtrace: an event could not be read", exc_info=True)
+            _log.debug(_UNREAD, exc_info=True)
 
 
 class Separated(Framing):
@@ -114,7 +136,8 @@ class Separated(Framing):
         return rest
 
     def _read(self, text: bytes) -> None:
-        reader, gap, at, end = self._reader, self._GAP, 0, len(text)
+        reader, gap, end = self._reader, self._GAP, len(text)
+        at = self._read_together(text) if self._lines is not None and end <= _MOST_TOGETHER else 0
         while reader.every and at < end:
             stop = text.find(gap, at)
             stop = end if stop < 0 else stop
@@ -128,6 +151,33 @@ class Separated(Framing):
             read_to = stop
         if reader.last:
             self._keep_last(text.rstrip().removesuffix(gap), read_to)
+
+    def _read_together(self, text: bytes) -> int:
+        """Has the events of `text` decoded by one call, unless they need more care; gives how far it has read.
+
+        The result is that of reading them one by one: `}`, a line's end and `{` follow each other nowhere in JSON, so
+        that no two lines are one document, and as many documents as lines means one in each.
+        """
+        assert self._lines is not None
+        end = text.rfind(b"}") + 1  # OpenAI's last event is a mere [DONE]
+        if end != len(text) and not text.startswith(self._GAP, end):
+            return 0
+        lines, count = self._documents(text, end)
+        events = self._lines(lines) if lines else None
+        if events is None or len(events) != count:
+            return 0
+        self._unread = b""
+        take = cast(LinesReader, self._reader).take
+        for event in events:
+            try:
+                take(event)
+            except Exception:  # as below
+                _log.debug(_UNREAD, exc_info=True)
+        return end
+
+    def _documents(self, text: bytes, end: int) -> tuple[bytes, int]:
+        """The data of the events up to `end`, a line each, and how many they are; nothing unless each is one object."""
+        return b"", 0
 
     def _keep_last(self, text: bytes, after: int) -> None:
         if data := self._data(text[max(text.rfind(self._GAP), after) :].strip()):
@@ -146,6 +196,9 @@ class NDJSON(Separated):
     """Events are lines, each a JSON document."""
 
     __slots__ = ()
+
+    def _documents(self, text: bytes, end: int) -> tuple[bytes, int]:
+        return one_a_line(text, end, b"", b"\n")
 
     def _data(self, event: bytes) -> bytes:
         return event.strip()
@@ -166,6 +219,12 @@ class SSE(Separated):
                 text, held = text[:-1], b"\r"
             text = with_lf(text)
         return super()._cut(text, last=last) + held
+
+    def _documents(self, text: bytes, end: int) -> tuple[bytes, int]:
+        if text.startswith(b"event: "):
+            text = without_names(text[:end])
+            end = len(text)
+        return one_a_line(text, end, b"data: ", b"\n\ndata: ")
 
     def _data(self, event: bytes) -> bytes:
         return data_of(event)
@@ -240,6 +299,33 @@ def marked(text: bytes, at: int, marks: tuple[bytes, ...], gap: bytes) -> list[t
     return sorted(found)
 
 
+def one_a_line(text: bytes, end: int, before: bytes, between: bytes) -> tuple[bytes, int]:
+    """The objects up to `end`, with `before` and `between` around them, a line each, and their number; else nothing.
+
+    Lengths tell the numbers: to count takes longer than to replace.
+    """
+    if not text.startswith(before + b"{"):
+        return b"", 0
+    text = text[len(before) : end]
+    gaps, others = divmod(len(text) - len(text.replace(b"\n", b"")), between.count(b"\n"))
+    lines = text.replace(b"}" + between + b"{", b"}\n{")
+    if others or len(lines) != len(text) - gaps * (len(between) - 1):
+        return b"", 0
+    return lines, gaps + 1
+
+
+def without_names(text: bytes) -> bytes:
+    """`text` without the lines that name its events, if it has only a few names; lines end in LF."""
+    text = b"\n" + text
+    for _ in range(_NAMES):
+        start = text.find(b"\nevent: ")
+        stop = text.find(b"\n", start + 1)
+        if start < 0 or stop < 0:
+            break
+        text = text.replace(text[start : stop + 1], b"\n")
+    return text[1:]
+
+
 def with_lf(text: bytes) -> bytes:
     """`text` with every line end, CRLF or CR, as LF."""
     bare = text.replace(b"\r", b"")
@@ -250,7 +336,11 @@ def with_lf(text: bytes) -> bytes:
 
 def data_of(event: bytes) -> bytes:
     """The data of one event whose lines end in LF; empty for a comment or an event without data."""
-    if event.startswith(b"data: ") and b"\n" not in event:  # the common case, by far
+    if event[:6] == b"data: " and b"\n" not in event:  # the common cases, by far
         return event[6:]
+    if event[:6] == b"event:":
+        name, _, data = event.partition(b"\ndata: ")
+        if b"\n" not in name and b"\n" not in data:
+            return data
     lines = [line[5:].removeprefix(b" ") for line in event.split(b"\n") if line.startswith(b"data:")]
     return b"\n".join(lines)

@@ -12,8 +12,8 @@ requests name a field `maxOutputTokens` or `max_output_tokens`, and answers name
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterable
-from itertools import groupby
 from typing import Any
 
 from msgspec import Raw, Struct, defstruct, field, json
@@ -21,7 +21,7 @@ from msgspec.structs import fields
 
 from llmtrace_otel.wire import parts
 from llmtrace_otel.wire.call import Call, Message, Usage
-from llmtrace_otel.wire.decode import Body, Count, Integer, Reader, Real, loads
+from llmtrace_otel.wire.decode import Count, Integer, Reader, Real, loads
 from llmtrace_otel.wire.errors import set_error
 from llmtrace_otel.wire.formats import Format
 from llmtrace_otel.wire.framing import JSONArray
@@ -131,12 +131,12 @@ class GenerationConfig(Struct):
     thinking_level: str | None = None
 
 
-class ModalityCount(Struct, rename="camel"):
+class ModalityCount(Struct, rename="camel", gc=False):
     modality: str | int | None = None
     token_count: Count | None = None
 
 
-class UsageMetadata(Struct, rename="camel"):
+class UsageMetadata(Struct, rename="camel", gc=False):
     prompt_token_count: Count | None = None
     tool_use_prompt_token_count: Count | None = None
     candidates_token_count: Count | None = None
@@ -149,25 +149,24 @@ class UsageMetadata(Struct, rename="camel"):
     traffic_type: str | int | None = None
 
 
-class PromptFeedback(Struct, rename="camel"):
+class PromptFeedback(Struct, rename="camel", gc=False):
     block_reason: str | int | None = None
 
 
-class Candidate(Struct, rename="camel"):
+class Candidate(Struct, rename="camel", gc=False):
     index: int | None = None
     finish_reason: str | int | None = None
-    content: Raw = Raw()
 
 
-class Answer(Struct, rename="camel"):
-    """A whole answer, or one chunk of a streamed one."""
+class Answer(Struct, rename="camel", gc=False):
+    """A whole answer, or one chunk of a streamed one, with content off."""
 
     response_id: str | None = None
     model_version: str | None = None
     candidates: list[Candidate] | None = None
     usage_metadata: UsageMetadata | None = None
     prompt_feedback: PromptFeedback | None = None
-    error: Raw = Raw()
+    error: Any = None
 
     @property
     def is_blocked(self) -> bool:
@@ -175,10 +174,24 @@ class Answer(Struct, rename="camel"):
         return self.prompt_feedback is not None and bool(self.prompt_feedback.block_reason)
 
 
-class MaybeWrapped(Answer):
+class MaybeWrapped(Answer, gc=False):
     """An answer, or Code Assist's wrapper around one."""
 
     response: Answer | None = None
+
+
+class FullCandidate(Candidate, rename="camel", gc=False):
+    content: Any = None
+
+
+class FullAnswer(Answer, rename="camel", gc=False):
+    """The same with content on."""
+
+    candidates: list[FullCandidate] | None = None  # type: ignore[assignment]
+
+
+class FullMaybeWrapped(FullAnswer, rename="camel", gc=False):
+    response: FullAnswer | None = None
 
 
 _read_request = Reader(GenerateRequest)
@@ -188,6 +201,7 @@ _read_camel_config: Reader[Any] = Reader(
 )
 """The same, in the words that JSON usually has."""
 _read_answer = Reader(MaybeWrapped)
+_read_full_answer = Reader(FullMaybeWrapped)
 
 
 def read_request(body: bytes, call: Call) -> GenerateRequest | None:
@@ -248,9 +262,10 @@ def output_type(modalities: list[str] | None, mime_type: str | None) -> str | No
 
 
 def read_response(body: bytes, call: Call) -> None:
-    answer = _answer(body)
-    if answer is None:
+    found = (_read_full_answer if call.capture else _read_answer)(body)
+    if found is None:
         return
+    answer = found.response or found
     call.complete = True
     _identify(answer, call)
     _set_usage(answer.usage_metadata, call)
@@ -261,8 +276,9 @@ def read_response(body: bytes, call: Call) -> None:
     call.finish_reasons = [reason for reason in reasons if reason] or None
     if call.capture:
         call.output_messages = [
-            _output(content_parts(loads(candidate.content)), reason)
+            _output(content_parts(candidate.content), reason)
             for candidate, reason in zip(candidates, reasons, strict=True)
+            if isinstance(candidate, FullCandidate)
         ] or _refusal(answer.is_blocked)
 
 
@@ -275,28 +291,40 @@ class GenerateStream:
     def __init__(self, call: Call) -> None:
         self.every = True
         self._call = call
+        self._read = _read_full_answer if call.capture else _read_answer
+        self.lines = _read_full_answer.lines if call.capture else None
         self._reasons: dict[int, str] = {}
-        self._contents: dict[int, list[Message]] = {}
+        self._contents: defaultdict[int, list[Message]] = defaultdict(list)
+        self._stated: UsageMetadata | None = None
+        """What was counted last, and is not on the call yet: most chunks only count on from the one before."""
         self._blocked = False
 
     def event(self, data: bytes) -> None:
-        answer, call = _answer(data), self._call
-        if answer is None:
-            return
-        if bytes(answer.error) and (error := loads(answer.error)):
-            set_error(error, call)
+        found, call = self._read(data), self._call
+        if found is not None:
+            self.take(found)
+            if call.response_id and call.response_model and not call.capture:
+                self.every = False  # from here on the marks, and the last event, tell what is needed
+
+    def take(self, found: MaybeWrapped | FullMaybeWrapped) -> None:
+        answer, call = found.response or found, self._call
+        if answer.error:
+            set_error(answer.error, call)
+            self._set_usage()
             call.usage = None
             return
         _identify(answer, call)
-        _set_usage(answer.usage_metadata, call)
-        if call.response_id and call.response_model and not call.capture:
-            self.every = False  # from here on the marks, and the last event, tell what is needed
+        if (stated := answer.usage_metadata) is not None:
+            if not (self._stated is None or _counts_on(self._stated, stated)):
+                self._set_usage()
+            self._stated = stated
         self._blocked = self._blocked or answer.is_blocked
         for candidate in answer.candidates or ():
             self._candidate(candidate)
 
     def close(self) -> None:
         call = self._call
+        self._set_usage()
         call.complete = bool(self._reasons) or self._blocked
         call.finish_reasons = [self._reasons[index] for index in sorted(self._reasons)] or None
         if call.capture:
@@ -306,15 +334,14 @@ class GenerateStream:
 
     def _candidate(self, candidate: Candidate) -> None:
         index = candidate.index or 0
-        if reason := _reason(candidate, self._call):
+        if candidate.finish_reason and (reason := _reason(candidate, self._call)):
             self._reasons[index] = reason
-        if self._call.capture:
-            self._contents.setdefault(index, []).extend(content_parts(loads(candidate.content)))
+        if isinstance(candidate, FullCandidate):
+            self._contents[index] += content_parts(candidate.content)
 
-
-def _answer(body: Body) -> Answer | None:
-    found = _read_answer(body)
-    return found.response or found if found is not None else None
+    def _set_usage(self) -> None:
+        _set_usage(self._stated, self._call)
+        self._stated = None
 
 
 def _identify(answer: Answer, call: Call) -> None:
@@ -328,6 +355,16 @@ def _reason(candidate: Candidate, call: Call) -> str | None:
         return stated or None
     names = _VERTEX_REASONS if call.provider == "gcp.vertex_ai" else _GEMINI_REASONS
     return (names[stated] if 0 <= stated < len(names) else str(stated)) or None
+
+
+def _counts_on(before: UsageMetadata, after: UsageMetadata) -> bool:
+    """Whether `after` states all that `before` does, so that nothing is left of that."""
+    return (
+        after.prompt_token_count is not None
+        and after.tool_use_prompt_token_count is None
+        and after.service_tier == before.service_tier
+        and after.traffic_type == before.traffic_type
+    )
 
 
 def _set_usage(stated: UsageMetadata | None, call: Call) -> None:
@@ -374,15 +411,23 @@ def _refusal(blocked: bool) -> list[Message]:
     return [parts.output([], _FILTERED)] if blocked else []
 
 
+_IN_PIECES = ("text", "reasoning")
+
+
 def joined(found: Iterable[Message]) -> list[Message]:
     """The parts of a stream, with the pieces of each text and of each thought put together."""
     whole: list[Message] = []
-    for kind, run in groupby(found, key=lambda part: str(part["type"])):
-        if kind in ("text", "reasoning"):
-            whole.append({"type": kind, "content": "".join(part["content"] for part in run)})
+    pieces: list[str] = []
+    for part in found:
+        kind = part["type"]
+        if kind not in _IN_PIECES:
+            whole.append(part)
+        elif whole and whole[-1]["type"] == kind:
+            pieces.append(part["content"])
         else:
-            whole.extend(run)
-    return whole
+            pieces = [part["content"]]
+            whole.append({"type": kind, "content": pieces})
+    return [{**part, "content": "".join(part["content"])} if part["type"] in _IN_PIECES else part for part in whole]
 
 
 def listed(value: Any) -> list[dict[str, Any]]:
@@ -413,12 +458,14 @@ def input_message(content: dict[str, Any]) -> Message:
 def content_parts(content: Any) -> list[Message]:
     """The parts of a `Content`, without those that say nothing."""
     given = content.get("parts") if isinstance(content, dict) else None
-    return [part for item in listed(given) if (part := _part(snake_keys(item))) is not None]
+    items = given if isinstance(given, list) else [given]
+    return [part for item in items if isinstance(item, dict) and (part := _part(item)) is not None]
 
 
 def _part(item: dict[str, Any]) -> Message | None:
     if text := item.get("text"):
         return parts.reasoning(text) if item.get("thought") else parts.text(text)
+    item = snake_keys(item)
     for kind, build in _PARTS.items():
         if isinstance(item.get(kind), dict):
             return build(snake_keys(item[kind]))

@@ -7,6 +7,7 @@ usage under `x_groq`; a finish reason may be null or "" on every chunk but one.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import Any
 
 from msgspec import Raw, Struct
@@ -75,18 +76,21 @@ class ChatResponse(Struct):
     error: Any = None
 
 
-class FunctionDelta(Struct):
+# What is decoded of a chunk holds no cycles, so that the garbage collector need not look at hundreds of them.
+
+
+class FunctionDelta(Struct, gc=False):
     name: str | None = None
     arguments: str | None = None
 
 
-class ToolCallDelta(Struct):
+class ToolCallDelta(Struct, gc=False):
     index: int | None = None
     id: str | None = None
     function: FunctionDelta | None = None
 
 
-class Delta(Struct):
+class Delta(Struct, gc=False):
     role: str | None = None
     content: str | list[dict[str, Any]] | None = None
     refusal: str | None = None
@@ -96,7 +100,7 @@ class Delta(Struct):
     function_call: FunctionDelta | None = None
 
 
-class ChunkChoice(Struct):
+class ChunkChoice(Struct, gc=False):
     index: int | None = None
     finish_reason: str | None = None
     delta: Delta | None = None
@@ -105,19 +109,19 @@ class ChunkChoice(Struct):
     error: Any = None
 
 
-class BareChoice(Struct):
+class BareChoice(Struct, gc=False):
     index: int | None = None
     finish_reason: str | None = None
     usage: OpenAIUsage | None = None
     error: Any = None
 
 
-class Groq(Struct):
+class Groq(Struct, gc=False):
     usage: OpenAIUsage | None = None
     error: str | None = None
 
 
-class BareChunk(Struct):
+class BareChunk(Struct, gc=False):
     """A chunk, with content off."""
 
     id: str | None = None
@@ -130,7 +134,7 @@ class BareChunk(Struct):
     error: Any = None
 
 
-class Chunk(BareChunk):
+class Chunk(BareChunk, gc=False):
     """A chunk, with content on."""
 
     choices: list[ChunkChoice] | None = None  # type: ignore[assignment]
@@ -213,8 +217,9 @@ class ChatStream:
         self.every = True
         self._call = call
         self._read = _read_chunk if call.capture else _read_bare_chunk
+        self.lines = _read_chunk.lines if call.capture else None
         self._reasons: dict[int, str] = {}
-        self._answers: dict[int, _Answer] = {}
+        self._answers: defaultdict[int, _Answer] = defaultdict(_Answer)
 
     def event(self, data: bytes) -> None:
         call = self._call
@@ -224,7 +229,19 @@ class ChatStream:
         chunk = self._read(data)
         if chunk is None:
             return
-        self._identify(chunk, data)
+        self.take(chunk)
+        if call.response_id and call.response_model and not call.capture and b'" :' not in data:
+            self.every = False  # from here on the marks find what is needed
+
+    def take(self, chunk: BareChunk) -> None:
+        call = self._call
+        if call.response_id is None or call.response_model is None:
+            call.response_id = call.response_id or chunk.id or None
+            call.response_model = call.response_model or chunk.model or None
+        if chunk.service_tier:
+            call.service_tier = chunk.service_tier
+        if chunk.system_fingerprint:
+            call.system_fingerprint = chunk.system_fingerprint
         if chunk.error:
             # What such a chunk counts besides is not to be trusted: some state more reasoning than output.
             set_error(chunk.error, call)
@@ -247,15 +264,6 @@ class ChatStream:
                 self._answers[index].message(self._reasons.get(index)) for index in sorted(self._answers)
             ]
 
-    def _identify(self, chunk: BareChunk, data: bytes) -> None:
-        call = self._call
-        call.response_id = call.response_id or chunk.id or None
-        call.response_model = call.response_model or chunk.model or None
-        call.service_tier = chunk.service_tier or call.service_tier
-        call.system_fingerprint = chunk.system_fingerprint or call.system_fingerprint
-        if call.response_id and call.response_model and not call.capture and b'" :' not in data:
-            self.every = False  # from here on the marks find what is needed
-
     def _choice(self, choice: BareChoice | ChunkChoice) -> None:
         index = choice.index or 0
         if choice.finish_reason:
@@ -265,9 +273,7 @@ class ChatStream:
         if choice.error:
             set_error(choice.error, self._call)
         if isinstance(choice, ChunkChoice):
-            if (answer := self._answers.get(index)) is None:
-                answer = self._answers[index] = _Answer()
-            answer.add(choice)
+            self._answers[index].add(choice)
 
 
 class _Answer:
@@ -285,17 +291,20 @@ class _Answer:
             self._text.append(choice.text)
         if delta is None:
             return
-        self._role = delta.role or self._role
-        if isinstance(delta.content, str):
-            self._text.append(delta.content)
-        elif delta.content:
-            self._parts(delta.content)
+        if delta.role:
+            self._role = delta.role
+        if (content := delta.content) is not None:
+            if isinstance(content, str):
+                self._text.append(content)
+            else:
+                self._parts(content)
         if delta.refusal:
             self._text.append(delta.refusal)
         if thought := delta.reasoning_content or delta.reasoning:
             self._reasoning.append(thought)
-        for call in delta.tool_calls or ():
-            self._tool(call)
+        if delta.tool_calls is not None:
+            for call in delta.tool_calls:
+                self._tool(call)
         if delta.function_call is not None:
             self._tool(ToolCallDelta(index=0, function=delta.function_call))
 
