@@ -255,9 +255,11 @@ class Group:
                     self.found[case][str(column)] = figure
 
     def _counted(self, column: Column, attributes: Attributes, way: str) -> dict[Case, Figure]:
-        with self._child(column) as child:
+        with ExitStack() as stack:
+            child = stack.enter_context(self._child(column, way if way == "functions" else "time"))
             figures = {case: _look(child, case, attributes[case]) for case in self._cases}
-        with self._child(column, way) as child:
+            if way != "functions":
+                child = stack.enter_context(self._child(column, way))
             for case, figure in figures.items():
                 if case.shape != "memory":
                     figure.count, figure.unit = count(child, case, attributes[case], way), way
@@ -297,8 +299,12 @@ def _look(child: Child, case: Case, attributes: dict[str, Any]) -> Figure:
 
 def count(child: Child, case: Case, attributes: dict[str, Any], way: str) -> float:
     """What a call takes, in instructions or functions, once it has been made often enough to be quick."""
+    if way == "functions":  # which are the same in every call
+        calls = case.calls if case.shape == "concurrent" else min(case.calls, 2 * FEW)
+        child.ask("warm", case, calls=FEW * calls, attributes=attributes)
+        return child.functions(case, calls)
     child.ask("warm", case, calls=WARM * case.calls, attributes=attributes)
-    return child.instructions(case) if way == "instructions" else child.functions(case, case.calls)
+    return child.instructions(case)
 
 
 def way_of(sdk: str, wanted: str) -> str:
