@@ -39,15 +39,36 @@ ONE = "chat gpt-4o-mini, incomplete: True"
 IN_A_CYCLE = "left = ask()\nleft.append(left)\ndel left"
 
 
+IN_AN_AGENT = """
+from opentelemetry.context import attach, detach, set_value
+
+class Agent:
+    def run(self):
+        token = attach(set_value("agent", self))
+        self.left = ask()
+        detach(token)
+
+Agent().run()
+gc.collect()
+import threading
+from llmtrace_otel.instrument import left_streams
+served = left_streams._Served()
+left_streams._left.put(served)
+served.wait()
+assert not left_streams._open, left_streams._open
+"""
+
+
 @pytest.mark.parametrize(
     "leave",
     [
         "left = ask()",
+        IN_AN_AGENT,
         IN_A_CYCLE,
         f"{IN_A_CYCLE}\ngc.collect()",  # the span may be about to be ended, at the other side of a queue
         "builtins.left = ask()",  # outlives all modules
     ],
-    ids=["in the program", "in a cycle", "just collected", "where nobody looks"],
+    ids=["in the program", "in an agent that its context holds", "in a cycle", "just collected", "where nobody looks"],
 )
 def test_a_stream_that_is_open_at_the_end_of_the_program_leaves_one_span(leave: str):
     assert program(f"{PROGRAM}\n{leave}") == ONE

@@ -10,7 +10,6 @@ import pytest
 from opentelemetry import baggage, context
 
 from llmtrace_otel import session
-from llmtrace_otel.instrument import threads
 from llmtrace_otel.instrument.threads import ThreadsInstrumentor
 
 
@@ -101,77 +100,16 @@ def test_a_pools_work_belongs_to_the_session_it_is_submitted_in():
 
 
 @carried
-def test_a_pools_workers_begin_in_no_session_whoever_submits_first():
-    begun: list[object] = []
-    with ThreadPoolExecutor(1, initializer=lambda: begun.append(whose())) as pool, session("first"):
-        assert pool.submit(whose).result() == "first"
+def test_what_earlier_work_left_with_a_worker_is_not_the_next_works():
+    def steps():
+        with session("first"):
+            yield whose()
+            yield whose()
 
-    assert begun == [None]
-
-
-@carried
-def test_nothing_is_carried_where_there_is_nothing(monkeypatch):
-    carried_there: list[object] = []
-
-    def noting(here, function):
-        carried_there.append(function)
-        return run_in(here, function)
-
-    run_in = threads.run_in
+    steps_of_first = steps()
     with ThreadPoolExecutor(1) as pool:
-        pool.submit(whose).result()  # and its worker has begun
-        monkeypatch.setattr(threads, "run_in", noting)
+        assert pool.submit(next, steps_of_first).result() == "first"
         assert pool.submit(whose).result() is None
-        assert carried_there == []
-        with session("s"):
-            assert pool.submit(whose).result() == "s"
-
-    assert carried_there == [whose]
-
-
-@carried
-def test_no_session_stays_with_the_workers_of_a_pool_that_starts_them_itself():
-    def work(queue):
-        while (item := queue.get()) is not None:
-            item.run()
-
-    class OwnWorkers(ThreadPoolExecutor):
-        def _adjust_thread_count(self):
-            if not self._threads:
-                worker = threading.Thread(target=work, args=(self._work_queue,))
-                self._threads.add(worker)
-                worker.start()
-
-    with OwnWorkers(1) as pool:
-        with session("s"):
-            assert pool.submit(whose).result() == "s"
-        assert pool.submit(whose).result() is None
-
-
-@carried
-@pytest.mark.parametrize("name", ["_worker", "_target"])
-def test_where_workers_are_not_known_an_empty_context_is_carried(monkeypatch, name):
-    """Their names are Python's own, and may be others in a later one."""
-    unknown = (lambda _: False) if name == "_target" else threads.is_worker
-    monkeypatch.setattr(threads, "is_worker", unknown)
-    monkeypatch.setattr(threads, "_worker", None if name == "_worker" else threads._worker)
-    forget()
-    try:
-        with ThreadPoolExecutor(1) as pool:
-            with session("s"):
-                assert pool.submit(whose).result() == "s"
-            assert pool.submit(whose).result() is None
-    finally:
-        forget()
-
-
-def forget() -> None:
-    threads.is_carried.cache_clear()
-    threads.knows_workers.cache_clear()
-
-
-def test_the_workers_of_this_python_are_known():
-    assert threads.knows_workers()
 
 
 @carried

@@ -46,8 +46,43 @@ class Counted(IdGenerator):
     def generate_trace_id(self) -> int:
         return next(self._ids) << 64
 
-    def is_trace_id_random(self) -> bool:
-        return False
+    def is_trace_id_random(self) -> Any:
+        return None  # as a generator of a program's own may say
+
+
+class Frozen(Mapping[Any, Any]):
+    """A sampler's own kind of attributes, which are odd, too."""
+
+    def __init__(self, given: Mapping[str, Any]) -> None:
+        self._given = {**given, 7: "seven", "": "nameless", "tenant": "t"}
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._given[key]
+
+    def __iter__(self) -> Any:
+        return iter(self._given)
+
+    def __len__(self) -> int:
+        return len(self._given)
+
+
+class Odd(Sampler):
+    """Gives attributes in a mapping that is no dictionary."""
+
+    def should_sample(
+        self,
+        parent_context: Any,
+        trace_id: int,
+        name: str,
+        kind: Any = None,
+        attributes: Any = None,
+        *_: Any,
+        **__: Any,
+    ) -> SamplingResult:
+        return SamplingResult(Decision.RECORD_AND_SAMPLE, Frozen(attributes or {}))
+
+    def get_description(self) -> str:
+        return "odd"
 
 
 class Choosy(Sampler):
@@ -73,7 +108,7 @@ class Choosy(Sampler):
         return "choosy"
 
 
-SAMPLERS = [ALWAYS_ON, ALWAYS_OFF, DEFAULT_ON, ParentBasedTraceIdRatio(0.5), *map(Choosy, Decision)]
+SAMPLERS = [ALWAYS_ON, ALWAYS_OFF, DEFAULT_ON, ParentBasedTraceIdRatio(0.5), *map(Choosy, Decision), Odd()]
 LIMITS = [SpanLimits(), SpanLimits(max_span_attribute_length=5), SpanLimits(max_span_attributes=3)]
 plain = st.one_of(st.text(max_size=10), st.integers(-(2**60), 2**60), st.booleans(), st.floats(allow_nan=False))
 values = st.one_of(
@@ -213,6 +248,20 @@ def test_nothing_is_added_to_a_span_that_has_ended(caplog: pytest.LogCaptureFixt
     tracer.add(span, {"late": True})
     assert [span["attributes"] for span in world.exported] == [{}]
     assert "ended span" in caplog.text
+
+
+class Contextless(trace.NonRecordingSpan):
+    """A span that has no context, against its type."""
+
+    def get_span_context(self) -> Any:
+        return None
+
+
+def test_below_a_span_without_a_context_a_trace_begins() -> None:
+    world = World()
+    here = trace.set_span_in_context(Contextless(SpanContext(1, 2, is_remote=False)), Context())
+    CallTracer(world.provider).start("chat m", {}, 5, here).end()
+    assert [span["_parent"] for span in world.exported] == [None]
 
 
 def quick(tracer: CallTracer) -> bool:

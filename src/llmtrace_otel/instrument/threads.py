@@ -7,9 +7,6 @@ Beside `opentelemetry-instrumentation-threading` nothing breaks: the same contex
 
 A background thread that a library starts once, inside a session, stays in that session. Threads of `_thread` and of
 C extensions are not seen, and an interpreter pool's work is left alone, as a context cannot be pickled.
-
-A pool's workers begin in no context, whoever is the first to submit: so an empty one need not be carried to them.
-Libraries submit work for every piece of a stream.
 """
 
 from __future__ import annotations
@@ -18,7 +15,6 @@ import functools
 import logging
 import threading
 from collections.abc import Callable, Collection
-from concurrent import futures
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -28,10 +24,6 @@ from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type:
 from llmtrace_otel.telemetry.current import attach, detach, get_current
 
 _log = logging.getLogger("llmtrace_otel")
-
-_NOWHERE = Context()
-_worker = getattr(futures.thread, "_worker", None)
-"""What the workers of pools run."""
 
 
 class ThreadsInstrumentor(BaseInstrumentor):  # type: ignore[misc]
@@ -76,8 +68,7 @@ def start_thread(start: Callable[..., None], patch: Patch) -> Callable[..., None
         if not patch.enabled:
             return start(thread, *args, **kwargs)
         own = vars(thread).get("run")
-        here = _NOWHERE if is_worker(thread) else get_current()
-        vars(thread)["run"] = functools.partial(run_thread, thread, own, here)
+        vars(thread)["run"] = functools.partial(run_thread, thread, own, get_current())
         try:
             start(thread, *args, **kwargs)
         except BaseException:
@@ -99,39 +90,20 @@ def restore_run(thread: threading.Thread, own: Callable[[], None] | None) -> Non
 
 
 def submit_work(submit: Callable[..., Future[Any]], patch: Patch) -> Callable[..., Future[Any]]:
-    """Wraps `ThreadPoolExecutor.submit`."""
+    """Wraps `ThreadPoolExecutor.submit`. An empty context is carried too: earlier work may have left one behind."""
 
     def submit_here(executor: ThreadPoolExecutor, /, *args: Any, **kwargs: Any) -> Future[Any]:
-        here = get_current()
-        if args and patch.enabled and is_carried(type(executor), bool(here)):  # type: ignore[arg-type]
-            return submit(executor, run_in, here, *args, **kwargs)
+        if args and patch.enabled and is_carried(type(executor)):  # type: ignore[arg-type]
+            return submit(executor, run_in, get_current(), *args, **kwargs)
         return submit(executor, *args, **kwargs)
 
     return submit_here
 
 
 @functools.lru_cache(maxsize=64)
-def is_carried(pool: type, is_somewhere: bool) -> bool:
-    """Whether a context is carried to such a pool's workers. One that starts them itself may do so in a session."""
-    if any(kind.__name__ == "InterpreterPoolExecutor" for kind in pool.__mro__):
-        return False
-    return is_somewhere or not knows_workers() or starts_of(pool) is not starts_of(ThreadPoolExecutor)
-
-
-def starts_of(pool: type) -> object:
-    """The method by which such a pool starts its workers."""
-    return getattr(pool, "_adjust_thread_count", None)
-
-
-@functools.cache
-def knows_workers() -> bool:
-    """Whether this Python has the names by which a worker is known."""
-    return _worker is not None and is_worker(threading.Thread(target=_worker, name="llmtrace-probe"))
-
-
-def is_worker(thread: threading.Thread) -> bool:
-    """Whether a thread is a pool's worker."""
-    return _worker is not None and vars(thread).get("_target") is _worker
+def is_carried(pool: type) -> bool:
+    """Whether a context can be carried to such a pool's workers."""
+    return not any(kind.__name__ == "InterpreterPoolExecutor" for kind in pool.__mro__)
 
 
 def run_in(context: Context, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:

@@ -148,6 +148,7 @@ def sending() -> Observation | None:
     return observation if observation is not None and observation.sending else None
 
 
+_NOWHERE = Context()
 _Tokens: TypeAlias = tuple[Observation, Token[Context], Token[Observation | None]]
 
 
@@ -165,6 +166,7 @@ def _enter(observation: Observation) -> _Tokens:
 def _leave(tokens: _Tokens) -> None:
     observation, attached, sending = tokens
     observation.sending = False
+    observation.here = _NOWHERE  # what a program keeps there may be what keeps its streams alive
     try:
         _sending.reset(sending)
     except ValueError:  # a coroutine that is closed from without its task; what it set went with its context

@@ -63,10 +63,10 @@ def start(tracer: Any, name: str, attributes: dict[str, Any], start_ns: int, her
     if not tracer._is_enabled():
         return NonRecordingSpan(above)
     ids = tracer.id_generator
-    if above.is_valid:
+    if above is not None and above.is_valid:
         parent, trace_id, is_random = above, above.trace_id, above.trace_flags.random_trace_id
     else:
-        parent, trace_id, is_random = None, ids.generate_trace_id(), ids.is_trace_id_random()
+        parent, trace_id, is_random = None, ids.generate_trace_id(), bool(ids.is_trace_id_random())
     sampled = tracer.sampler.should_sample(here, trace_id, name, SpanKind.CLIENT, attributes, ())
     context = SpanContext(
         trace_id,
@@ -79,7 +79,9 @@ def start(tracer: Any, name: str, attributes: dict[str, Any], start_ns: int, her
     if not sampled.decision.is_recording():
         return NonRecordingSpan(context)
     limits = tracer._span_limits
-    given = _fitting(sampled.attributes.copy(), 0, limits.max_span_attributes, limits.max_span_attribute_length)
+    given = None
+    if sampled.attributes == attributes:  # else the sampler has some of its own, of any kind
+        given = _fitting(dict(attributes), 0, limits.max_span_attributes, limits.max_span_attribute_length)
     bounded: Any = object.__new__(BoundedAttributes)
     bounded.__dict__ = {
         "_dict": {} if given is None else given,
@@ -90,7 +92,7 @@ def start(tracer: Any, name: str, attributes: dict[str, Any], start_ns: int, her
         "_immutable": False,
     }
     if given is None:
-        bounded.update(sampled.attributes)
+        bounded._set_items(sampled.attributes)
     span: Any = object.__new__(sdk._Span)
     span.__dict__ = {
         "_name": name,
