@@ -118,13 +118,13 @@ def answer_of(case: Case) -> Answer:
 
 
 class Stream:
-    """A body as a connection gives it."""
+    """A body as a connection gives it: once, whoever reads on."""
 
     def __init__(self, pieces: Iterable[bytes]) -> None:
-        self._pieces = pieces
+        self._pieces = iter(pieces)
 
     def __iter__(self) -> Iterator[bytes]:
-        return iter(self._pieces)
+        return self._pieces
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         for piece in self._pieces:
