@@ -12,7 +12,7 @@ from compare.limits import limits, reporting
 from compare.markdown import markdown, number, ranged, title
 from compare.peers import BARE, NONE, OURS, PEERS, REPOSITORY
 from compare.plot import Bar, amounts, lines, ratios
-from compare.results import Results
+from compare.results import STARTUP, Results
 from compare.startup import way
 from compare.tables import TABLES, figures_table, startup_name, startup_sentence, startup_table, versions
 
@@ -377,6 +377,7 @@ class Page:
             rows[label(part), run.seconds] = rows.get((label(part), run.seconds), 0) + 1
         made = [f"`{command}`, commit {commit}: {_took(rows)}." for (command, commit), rows in steps.items()]
         self.add(*_listed("## Which command made what", made))
+        self.add(*_listed("## What these results do not have", [f"{name}." for name in unmeasured(self._results)]))
 
 
 def _took(steps: dict[tuple[str, float], int]) -> str:
@@ -444,6 +445,14 @@ def lost(results: Results) -> list[str]:
             but = f"; it reports {lacked}" if (lacked := row.lacks(peer)) else ""
             found.append(f"- {row.case}: {title(peer)} adds {less:,.0f} {unit}, ours {ours:,.0f}{but}.")
     return found
+
+
+def unmeasured(results: Results) -> list[str]:
+    """What a whole run would have, and these results have not."""
+    rows = {row.case for row in results.rows}
+    cases = dict.fromkeys("formats" if case.sdk == "formats" else str(case) for case in CASES if case not in rows)
+    others = {STARTUP: results.startup, **{name: results.tables.get(name) for name in TABLES}}
+    return [*cases, *(name for name, found in others.items() if not found)]
 
 
 def write(results: Results, file: str, folder: Path = DOCS) -> None:

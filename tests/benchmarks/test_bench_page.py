@@ -255,3 +255,10 @@ def test_a_linear_scale_is_of_round_numbers_from_zero(most, ticks):
 
 def test_labels_that_would_overlap_are_moved_down():
     assert apart([100.0, 40.0, 105.0, 101.0], 15) == [100.0, 40.0, 130.0, 115.0]
+
+
+def test_the_page_says_what_was_not_measured() -> None:
+    missing = page.unmeasured(Results(rows=[Row(Case("openai"), {})]))
+    assert "openai plain sync, content on, 1kB" in missing
+    assert "openai plain sync, content off, 1kB" not in missing
+    assert {"formats", "startup", "proxy"} <= set(missing)
