@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -66,8 +66,11 @@ class Frozen(Mapping[Any, Any]):
         return len(self._given)
 
 
-class Odd(Sampler):
-    """Gives attributes in a mapping that is no dictionary."""
+class Adding(Sampler):
+    """A sampler of a program's own: what it gives is up to `sampled`."""
+
+    def __init__(self, sampled: Callable[[dict[str, Any]], SamplingResult]) -> None:
+        self._sampled = sampled
 
     def should_sample(
         self,
@@ -79,36 +82,18 @@ class Odd(Sampler):
         *_: Any,
         **__: Any,
     ) -> SamplingResult:
-        return SamplingResult(Decision.RECORD_AND_SAMPLE, Frozen(attributes or {}))
+        return self._sampled({**(attributes or {}), "sampler.saw": [name, str(kind)], "sampler.first": "a" * 40})
 
     def get_description(self) -> str:
-        return "odd"
+        return "adding"
 
 
-class Choosy(Sampler):
-    """Adds an attribute, a list, and a trace state; drops what it is told to."""
-
-    def __init__(self, decision: Decision) -> None:
-        self._decision = decision
-
-    def should_sample(
-        self,
-        parent_context: Any,
-        trace_id: int,
-        name: str,
-        kind: Any = None,
-        attributes: Any = None,
-        *_: Any,
-        **__: Any,
-    ) -> SamplingResult:
-        added = {**(attributes or {}), "sampler.saw": [name, str(kind)], "sampler.first": "a" * 40}
-        return SamplingResult(self._decision, added, TraceState([("vendor", "1")]))
-
-    def get_description(self) -> str:
-        return "choosy"
+def choosy(decision: Decision) -> Sampler:
+    return Adding(lambda added: SamplingResult(decision, added, TraceState([("vendor", "1")])))
 
 
-SAMPLERS = [ALWAYS_ON, ALWAYS_OFF, DEFAULT_ON, ParentBasedTraceIdRatio(0.5), *map(Choosy, Decision), Odd()]
+ODD = Adding(lambda added: SamplingResult(Decision.RECORD_AND_SAMPLE, Frozen(added)))
+SAMPLERS = [ALWAYS_ON, ALWAYS_OFF, DEFAULT_ON, ParentBasedTraceIdRatio(0.5), *map(choosy, Decision), ODD]
 LIMITS = [SpanLimits(), SpanLimits(max_span_attribute_length=5), SpanLimits(max_span_attributes=3)]
 plain = st.one_of(st.text(max_size=10), st.integers(-(2**60), 2**60), st.booleans(), st.floats(allow_nan=False))
 values = st.one_of(
