@@ -11,7 +11,8 @@
 Besides the words of the rows (`openai`, `stream`, `async`, `on`, `100kB`, `turns`, `concurrent`, `memory`, `other`, …)
 there are `startup`, `proxy`, `collector` and `reading`. Environments are made in the user's cache folder. What is
 measured is written as it is found, part by part: a run that is broken off loses only the part that it was at, and a
-part that fails is listed with the reason.
+part that fails is listed with the reason. Instructions are counted where the kernel can, else functions; with
+`--instructions` valgrind counts them where the kernel cannot, which takes hours.
 """
 
 from __future__ import annotations
@@ -22,12 +23,14 @@ import json
 import os
 import random
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -35,9 +38,9 @@ from typing import NamedTuple
 from compare import budget, page, results, startup, tables
 from compare.cases import CASES, Case
 from compare.environments import FailedError, made
-from compare.peers import NONE, OURS, PEERS, REPOSITORY, supports
+from compare.peers import NONE, OURS, PEERS, REPOSITORY, home, recipe, supports
 from compare.results import STARTUP, Results, Run, Table
-from compare.runner import WAY, measure, python_of
+from compare.runner import KERNEL, WAY, measure, python_of
 
 HERE = Path(__file__).parent
 Found = tuple[Results, dict[str, str]]
@@ -106,36 +109,38 @@ def steps(words: list[str], peers: list[str], rounds: int, way: str, at_once: in
     calls = [word for word in words if word not in special]
     cases = [case for case in CASES if case.has(calls)] if calls or not words else []
     wants_startup, turns = not words or STARTUP in special, max(rounds, 1)
-    unmade = environments([*(case.sdk for case in cases), *(["openai"] if wants_startup else [])], peers)
+    unmade = environments([*(case.sdk for case in cases), *(["openai"] if wants_startup else [])], peers, at_once)
     for sdk, content in dict.fromkeys((case.sdk, case.content) for case in cases):
         group = [case for case in cases if (case.sdk, case.content) == (sdk, content)]
         measured = partial(measured_calls, group, peers, rounds, way, at_once, unmade[home(sdk)])
         yield Step(f"{sdk}, content {content}", [str(case) for case in group], measured)
     if wants_startup:
-        yield Step(STARTUP, [STARTUP], partial(measured_startup, peers, turns, unmade[home("openai")]))
+        yield Step(STARTUP, [STARTUP], partial(measured_startup, peers, min(turns, 5), unmade[home("openai")]))
     for name in TABLES:
         if not words or name in special:
             yield Step(name, [name], partial(measured_table, name, turns))
 
 
-def home(sdk: str) -> str:
-    """Which of its two environments a peer's calls of an SDK are made in."""
-    return "litellm" if sdk == "litellm" else "sdks"
-
-
-def environments(sdks: list[str], peers: list[str]) -> dict[str, dict[str, str]]:
+def environments(sdks: list[str], peers: list[str], at_once: int) -> dict[str, dict[str, str]]:
     """Makes them all, if they are not there; those that could not be made, and why."""
     unmade: dict[str, dict[str, str]] = {home(sdk): {} for sdk in sdks}
-    begun, tried = time.monotonic(), set()
+    begun = time.monotonic()
+    sharing: dict[tuple[str, ...], list[tuple[str, str]]] = {}
     for sdk, peer in itertools.product(dict.fromkeys(sdks), dict.fromkeys([NONE, *peers])):
-        if supports(peer, sdk) and (home(sdk), peer) not in tried:
-            tried.add((home(sdk), peer))
-            try:
-                python_of(peer, sdk)
-            except FailedError as failed:
+        if supports(peer, sdk):
+            sharing.setdefault((home(sdk), *recipe(peer, sdk)), []).append((peer, sdk))
+
+    def make(users: list[tuple[str, str]]) -> None:
+        try:
+            python_of(*users[0])
+        except FailedError as failed:
+            for peer, sdk in users:
                 unmade[home(sdk)][peer] = str(failed)
-    if tried:
-        say(f"environments: {len(tried)}, {time.monotonic() - begun:.0f} s")
+
+    with ThreadPoolExecutor(at_once) as pool:
+        list(pool.map(make, sharing.values()))
+    if sharing:
+        say(f"environments: {len(sharing)}, {time.monotonic() - begun:.0f} s")
     return unmade
 
 
@@ -231,19 +236,25 @@ def main() -> None:
     parser.add_argument("words", nargs="*", help="of the rows that are wanted; none for everything")
     parser.add_argument("--peers", nargs="+", choices=list(PEERS), default=list(PEERS), metavar="PEER")
     parser.add_argument(
-        "--rounds", type=int, default=5, help="turns that processes take for the times; 0 for counts alone"
+        "--rounds", type=int, default=10, help="turns that processes take for the times; 0 for counts alone"
     )
     parser.add_argument(
-        "--at-once", type=int, default=os.cpu_count() or 1, help="processes whose calls are counted at once"
+        "--at-once", type=int, default=os.cpu_count() or 1, help="processes that start, and count, at once"
     )
     parser.add_argument("--write", action="store_true", help="put it into the results of today and write the page")
     parser.add_argument("--page", action="store_true", help="write the page anew from the newest results")
     parser.add_argument("--budget", action="store_true", help="check what a call of ours costs")
     parser.add_argument("--record", action="store_true", help="with --budget: write it")
-    parser.add_argument("--functions", action="store_true", help="count functions, which is quick, also with valgrind")
+    ways = parser.add_mutually_exclusive_group()
+    ways.add_argument("--functions", action="store_const", const="functions", dest="way", help="count functions")
+    ways.add_argument(
+        "--instructions", action="store_const", const="instructions", dest="way", help="count them, if by valgrind"
+    )
     parser.add_argument("--least", action="store_true", help="fail if ours is not the least in every row, by count")
     args = parser.parse_args()
-    way = "functions" if args.functions else WAY
+    way = args.way or WAY
+    if way == "instructions" and not KERNEL and not shutil.which("valgrind"):
+        parser.error("neither the kernel nor valgrind, which is not installed, can count instructions here")
     if args.budget:
         return check_budget(args.record, way, args.at_once)
     if args.page:
@@ -255,8 +266,8 @@ def main() -> None:
         parser.error(f"no row has the words {', '.join(sorted(unknown))}")
     if not (todo := list(steps(args.words, args.peers, args.rounds, way, args.at_once))):
         parser.error("no row has all of these words")
-    if WAY == "functions":
-        say("instructions cannot be counted here, by the kernel or by valgrind: functions are")
+    if args.way is None and not KERNEL:
+        say("the kernel counts no instructions here: functions called are counted")
     kept = results.begun() if args.write or not args.words else None
     found = run(todo, kept)
     show(found)

@@ -36,7 +36,7 @@ class Case(NamedTuple):
 
     @property
     def calls(self) -> int:
-        """How many calls are counted, and twice as many; some take long under valgrind."""
+        """How many calls are counted, and twice as many; some take long."""
         if self.shape == "concurrent":
             return 60
         heavy = {"stream": 10, "memory": 10}.get(self.shape, 1) * max(1, self.prompt // 50_000, self.turns // 10)
@@ -46,6 +46,10 @@ class Case(NamedTuple):
     def timed(self) -> int:
         """How many calls are timed in one turn."""
         return AT_ONCE if self.shape == "concurrent" else 4 * self.calls
+
+    def rounds(self, wanted: int) -> int:
+        """How many turns are timed, of so many that are wanted: a thousand calls at once are a long one."""
+        return -(-wanted // 5) if self.shape == "concurrent" else wanted
 
     @property
     def words(self) -> set[str]:

@@ -26,15 +26,15 @@ streamed in {CHUNKS} chunks; message content recorded ("on") or not ("off"). {{d
 `make bench`, of {{file}}.
 """
 METHOD = """\
-To repeat it: `make bench`, which makes an environment for each peer from the package index and writes this page. Where
-the kernel counts no instructions, valgrind does if it is installed; `make tools` builds the official collector. What is
-here took {minutes:.0f} minutes, environments aside. `python benchmarks/overhead.py --write openai stream` measures some
-rows anew: its `--help`, and the lines that it begins with, say which there are.
+To repeat it: `make bench`, which makes an environment for each peer from the package index and writes this page; `make
+tools` builds the official collector. What is here took {minutes:.0f} minutes, environments aside. `python
+benchmarks/overhead.py --write openai stream` measures some rows anew: its `--help`, and the lines that it begins with,
+say which there are.
 
 - **Calls** are the SDKs' own, over a transport that answers from memory; the exporter, behind the batch processor,
   drops what it gets. Each peer has an environment of its own with what the index resolves for it, and runs in processes
   of its own. A peer that brings other versions of the SDKs is compared with an untraced call and a bare span of those.
-- **Counts** are of instructions, all threads', background work included, by the kernel or by valgrind; or, where a
+- **Counts** are of instructions, all threads', background work included, where the kernel counts them; or, where a
   table says so, of functions called, Python's and C's. They are of a call that is not the first, less those of an
   untraced call. They hardly hang on the machine or on what else it does: **ratios are of counts**.
 - **Times** are of processes that take turns, in rounds; the machine's noise is in them. Of CPU time: the median of what

@@ -139,6 +139,11 @@ CONTENT = {
 """The variables that say whether content is recorded, whoever reads them."""
 
 
+def home(sdk: str) -> str:
+    """Which of its two environments a peer's calls of an SDK are made in."""
+    return "litellm" if sdk == "litellm" else "sdks"
+
+
 def recipe(name: str, sdk: str) -> list[str]:
     """What is installed to measure a peer's calls of an SDK: the SDKs, OpenTelemetry, and the peer."""
     peer = PEERS[name]

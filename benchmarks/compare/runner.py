@@ -1,9 +1,9 @@
 """Starts the measured processes, has them take turns, and counts their instructions.
 
-Instructions are counted by the kernel where it can, else by valgrind's callgrind: a process makes one call, then 1 + N,
-and the difference is what N cost. Where neither can, and of LiteLLM, whose threads take their turns by chance and which
-takes too long under valgrind, functions called are counted. Counts hang on no clock, so several are made at once. Times
-are taken while nothing else runs: the processes of all peers are started, and take turns.
+Instructions are counted where the kernel can: a process makes one call, then 1 + N, and the difference is what N cost.
+Elsewhere functions called are counted, or, for whoever wants to wait, instructions by valgrind's callgrind; of LiteLLM,
+whose threads take their turns by chance, functions everywhere. Counts hang on no clock, so several are made at once.
+Times are taken while nothing else runs: the processes of all peers are started, and take turns.
 
 What a process does by the clock, as a look-up once a minute, is no call's cost, and under valgrind, where a minute is a
 second's work, would look like one: the median of several counts has none of it. Where objects happen to lie in memory
@@ -15,7 +15,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import statistics
 import subprocess
 import sys
@@ -31,7 +30,7 @@ from compare import counter
 from compare.cases import SDKS, Case
 from compare.environments import FailedError, made
 from compare.figures import Column, Figure, Row, percentile
-from compare.peers import BARE, CONTENT, NONE, OURS, PEERS, REPOSITORY, distributions, recipe, supports
+from compare.peers import BARE, CONTENT, NONE, OURS, PEERS, REPOSITORY, distributions, home, recipe, supports
 
 FEW, WARM = 3, 8
 """Calls that are made before others are timed or looked at; and before they are counted, WARM times `Case.calls`: the
@@ -40,8 +39,9 @@ VOLUME, TRIES = 125_000_000, 5
 """Calls are counted in such numbers that they have VOLUME instructions or more, so often; of tenfold calls, once."""
 CALLGRIND = ("valgrind", "--tool=callgrind", "--instr-atstart=no", "--vgdb-poll=1000000000")
 KERNEL = counter.works()
-WAY = "instructions" if KERNEL or shutil.which("valgrind") else "functions"
-"""What can be counted here, and whether the kernel counts instructions."""
+"""Whether the kernel counts instructions here."""
+WAY = "instructions" if KERNEL else "functions"
+"""What is counted here if nobody says."""
 
 
 def environment(peer: str, sdk: str, content: str) -> dict[str, str]:
@@ -68,7 +68,7 @@ def environment(peer: str, sdk: str, content: str) -> dict[str, str]:
 
 def python_of(peer: str, sdk: str) -> Path:
     """The interpreter that has a peer and the SDK. Raises FailedError."""
-    return made("bench-litellm" if sdk == "litellm" else "bench-sdks", recipe(peer, sdk))
+    return made(f"bench-{home(sdk)}", recipe(peer, sdk))
 
 
 class Child:
@@ -265,10 +265,10 @@ class Group:
                     figure.count, figure.unit = count(child, case, attributes[case], way), way
         return figures
 
-    def time(self, attributes: Attributes, rounds: int) -> None:
-        """All columns at once, taking turns."""
+    def time(self, attributes: Attributes, rounds: int, at_once: int) -> None:
+        """All columns, taking turns."""
         with ExitStack() as stack:
-            children = self._started(stack)
+            children = self._started(stack, at_once)
             for case in (case for case in self._cases if case.shape != "memory"):
                 self._time(children, case, attributes[case], rounds)
 
@@ -276,7 +276,7 @@ class Group:
         elapsed: dict[Column, list[float]] = {column: [] for column in children}
         for child in children.values():
             child.ask("warm", case, calls=FEW, attributes=attributes)
-        for _ in range(rounds):
+        for _ in range(case.rounds(rounds)):
             for column, child in children.items():
                 told = child.ask("time", case, calls=case.timed)
                 self.found[case][str(column)].cpu.append(told["cpu"])
@@ -284,10 +284,12 @@ class Group:
         for column, seconds in elapsed.items():
             self.found[case][str(column)].elapsed = [percentile(seconds, share) for share in (0.5, 0.99)]
 
-    def _started(self, stack: ExitStack) -> dict[Column, Child]:
+    def _started(self, stack: ExitStack, at_once: int) -> dict[Column, Child]:
         """A process for each column that could be counted."""
         columns = [column for column in self._columns if str(column) not in self.failed]
-        return {column: stack.enter_context(self._child(column)) for column in columns}
+        with ThreadPoolExecutor(at_once) as pool:
+            children = pool.map(lambda column: stack.enter_context(self._child(column)), columns)
+            return dict(zip(columns, children, strict=True))
 
 
 def _look(child: Child, case: Case, attributes: dict[str, Any]) -> Figure:
@@ -326,7 +328,7 @@ def measure(
             group.count(attributes, way_of(line.sdk, way), at_once)
             if rounds:
                 print(f"{line.sdk}, content {content}: taking times", file=sys.stderr, flush=True)
-                group.time(attributes, rounds)
+                group.time(attributes, rounds, at_once)
             line.missing |= group.failed
             rows += [Row(case, figures) for case, figures in group.found.items()]
     return rows, lineups

@@ -6,14 +6,15 @@ import overhead
 import pytest
 from compare import results
 from compare.cases import CASES
+from compare.environments import FailedError
 from compare.results import Results
-from overhead import Step, run, steps, taken
+from overhead import Step, environments, run, steps, taken
 
 
 @pytest.fixture(autouse=True)
 def alone(tmp_path, monkeypatch):
     monkeypatch.setattr(results, "FOLDER", tmp_path / "results")
-    monkeypatch.setattr(overhead, "environments", lambda sdks, peers: {"sdks": {}, "litellm": {}})
+    monkeypatch.setattr(overhead, "environments", lambda sdks, peers, at_once: {"sdks": {}, "litellm": {}})
 
 
 def parts(*words: str) -> list[str]:
@@ -84,3 +85,24 @@ def test_a_part_tells_the_command_and_the_commit(monkeypatch):
     monkeypatch.setattr("sys.argv", ["benchmarks/overhead.py", "--write", "proxy"])
     made = taken(Step("proxy", ["proxy"], lambda: (Results(), {})), "abc").runs["proxy"]
     assert (made.command, made.commit) == ("python benchmarks/overhead.py --write proxy", "abc")
+
+
+def test_an_environment_that_several_share_is_made_once(monkeypatch):
+    made = []
+
+    def python_of(peer, sdk):
+        made.append((peer, sdk))
+        raise FailedError("no index")
+
+    monkeypatch.setattr(overhead, "python_of", python_of)
+    unmade = environments(["anthropic", "litellm"], ["anthropic-otel", "litellm-otel", "logfire"], 4)
+    assert sorted(made) == [
+        ("logfire", "anthropic"),
+        ("logfire", "litellm"),
+        ("none", "anthropic"),
+        ("none", "litellm"),
+    ]
+    assert unmade == {
+        "sdks": dict.fromkeys(["none", "anthropic-otel", "logfire"], "no index"),
+        "litellm": dict.fromkeys(["none", "litellm-otel", "logfire"], "no index"),
+    }
