@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import product
 from pathlib import Path
 
@@ -368,6 +368,7 @@ class Page:
 
     def standing(self) -> None:
         self.add("## Where ours is not the least", "\n".join(lost(self._results)) or "Nowhere, by count.")
+        self.add(*_listed("By CPU time, of those that tell as much of the call:", slower(self._results)))
 
     def made(self) -> None:
         """Which command and which commit each part is of."""
@@ -445,6 +446,16 @@ def lost(results: Results) -> list[str]:
             but = f"; it reports {lacked}" if (lacked := row.lacks(peer)) else ""
             found.append(f"- {row.case}: {title(peer)} adds {less:,.0f} {unit}, ours {ours:,.0f}{but}.")
     return found
+
+
+def slower(results: Results) -> Iterator[str]:
+    """Who takes less CPU time than ours, in the median, and tells as much."""
+    for row in results.rows:
+        if OURS not in row.figures or (ours := row.added_cpu(OURS)) is None:
+            continue
+        for peer in (peer for peer in row.peers() if peer not in (OURS, BARE) and not row.lacks(peer)):
+            if (theirs := row.added_cpu(peer)) is not None and theirs.median < ours.median:
+                yield f"{row.case}: {title(peer)} takes {cpu(row, peer)} µs, ours {cpu(row, OURS)} µs."
 
 
 def unmeasured(results: Results) -> list[str]:

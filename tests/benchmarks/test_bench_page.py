@@ -103,6 +103,23 @@ def test_a_peer_that_adds_less_because_it_does_less_is_told_with_what_it_leaves_
     ]
 
 
+def test_the_page_says_who_takes_less_time_for_as_much(made):
+    figures = {
+        "none": Figure(cpu=[1e-6] * 3),
+        "bare": Figure(1, True, cpu=[2e-6] * 3),
+        "llmtrace": Figure(1, True, cpu=[4e-6, 5e-6, 7e-6]),
+        "genai": Figure(1, True, cpu=[3e-6, 4e-6, 9e-6]),
+        "httpx": Figure(1, False, cpu=[3e-6] * 3),
+        "openllmetry": Figure(1, True, cpu=[6e-6] * 3),
+    }
+    text, _ = made(Row(Case("openai"), figures))
+    assert section(text, "Where ours is not the least") == [
+        "Nowhere, by count.",
+        "By CPU time, of those that tell as much of the call:",
+        "- openai plain sync, content off, 1kB: OpenTelemetry GenAI takes 3 [2 … 8] µs, ours 4 [3 … 6] µs.",
+    ]
+
+
 def test_the_page_says_so_when_ours_is_the_least_everywhere(made):
     text, _ = made(row(Case("openai"), none=5000, bare=5250, llmtrace=5300, genai=5400))
     assert section(text, "Where ours is not the least") == ["Nowhere, by count."]
