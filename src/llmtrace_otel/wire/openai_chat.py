@@ -91,8 +91,8 @@ class ToolCallDelta(Struct, gc=False):
 
 
 class Delta(Struct, gc=False):
-    role: str | None = None
     content: str | list[dict[str, Any]] | None = None
+    role: str | None = None
     refusal: str | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
@@ -252,7 +252,18 @@ class ChatStream:
             set_usage(chunk.x_groq.usage, call)
             set_error(chunk.x_groq.error, call)
         for choice in chunk.choices or ():
-            self._choice(choice)
+            index = choice.index or 0
+            if choice.finish_reason:
+                self._reasons[index] = choice.finish_reason
+            if choice.usage is not None:
+                set_usage(choice.usage, call)  # Kimi's place for it
+            if choice.error:
+                set_error(choice.error, call)
+            match choice:
+                case ChunkChoice(text=None, delta=Delta(str(piece), None, None, None, None, None, None)):
+                    self._answers[index].text.append(piece)  # nearly all of them
+                case ChunkChoice():
+                    self._answers[index].add(choice)
 
     def close(self) -> None:
         call = self._call
@@ -264,42 +275,31 @@ class ChatStream:
                 self._answers[index].message(self._reasons.get(index)) for index in sorted(self._answers)
             ]
 
-    def _choice(self, choice: BareChoice | ChunkChoice) -> None:
-        index = choice.index or 0
-        if choice.finish_reason:
-            self._reasons[index] = choice.finish_reason
-        if choice.usage is not None:
-            set_usage(choice.usage, self._call)  # Kimi's place for it
-        if choice.error:
-            set_error(choice.error, self._call)
-        if isinstance(choice, ChunkChoice):
-            self._answers[index].add(choice)
-
 
 class _Answer:
     """One choice of a stream, put together from its deltas."""
 
     def __init__(self) -> None:
         self._role = "assistant"
-        self._text: list[str] = []
+        self.text: list[str] = []
         self._reasoning: list[str] = []
         self._tools: dict[int, _ToolCall] = {}
 
     def add(self, choice: ChunkChoice) -> None:
         delta = choice.delta
         if choice.text and not (delta and delta.content):  # Together says it in both places
-            self._text.append(choice.text)
+            self.text.append(choice.text)
         if delta is None:
             return
         if delta.role:
             self._role = delta.role
         if (content := delta.content) is not None:
             if isinstance(content, str):
-                self._text.append(content)
+                self.text.append(content)
             else:
                 self._parts(content)
         if delta.refusal:
-            self._text.append(delta.refusal)
+            self.text.append(delta.refusal)
         if thought := delta.reasoning_content or delta.reasoning:
             self._reasoning.append(thought)
         if delta.tool_calls is not None:
@@ -312,7 +312,7 @@ class _Answer:
         found: list[Message] = []
         if self._reasoning:
             found.append(parts.reasoning("".join(self._reasoning)))
-        if text := "".join(self._text):
+        if text := "".join(self.text):
             found.append(parts.text(text))
         for index in sorted(self._tools):
             call = self._tools[index]
@@ -323,7 +323,7 @@ class _Answer:
         for part in content_parts(content):
             match part["type"]:
                 case "text":
-                    self._text.append(part["content"])
+                    self.text.append(part["content"])
                 case "reasoning":
                     self._reasoning.append(part["content"])
 
