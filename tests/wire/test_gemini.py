@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from llmtrace_otel.wire import gemini
+from llmtrace_otel.wire import framing, gemini
 from llmtrace_otel.wire.call import Call, Usage
-from wire.fuzzing import fuzz
+from wire.fuzzing import cut, fuzz
 from wire.schemas import violations
 from wire.talk import Endpoint, asked, played, sse, told
+from wire.test_fuzz_exchange import mutated
 
 ASKED = {"contents": [{"role": "user", "parts": [{"text": "Capital of Peru?"}]}]}
 GEMINI = "generativelanguage.googleapis.com"
@@ -406,6 +408,82 @@ def test_counts_that_are_put_off_are_those_put_down_at_once(stated: list[dict[st
         gemini._set_usage(found.usage_metadata, at_once)
     stream.close()
     assert (stream_call.usage, stream_call.service_tier) == (at_once.usage, at_once.service_tier)
+
+
+PLAIN_PARTS = (
+    {"text": "Li"},
+    {"text": "ma", "thought": False, "thoughtSignature": "c2ln"},
+    {"text": "Hm.", "thought": True},
+    {"text": "null", "thought": "false"},
+    {"text": "", "thought": True},
+    {"text": None, "thoughtSignature": {"x": []}},
+    {},
+)
+ODD_PARTS = (
+    *({"text": text} for text in (0, 7, True, 2**70, ["x"], {"x": 1})),
+    *({"text": text, "x": {}, "functionCall": {"name": "weather"}} for text in ("x", "", None)),
+    *(CALLED, {"function_call": {"name": "weather"}}, {"thought_signature": 1}, {"Text": "x"}, {"wat": 0}),
+    *(None, True, 7, "x", "null", [], ["x"], [None]),
+)
+PLAIN_CONTENTS = (
+    *(None, {}, {"role": 7}, {"parts": None}, {"parts": []}, {"parts": "null", "role": [None]}),
+    *({"parts": [part]} for part in PLAIN_PARTS),
+)
+ODD_CONTENTS = (
+    *(True, 7, "x", "null", [], ["x"], {"wat": 1, "parts": [{"text": "x"}]}),
+    *({"parts": [part]} for part in ODD_PARTS),
+    *({"parts": part} for part in (*PLAIN_PARTS, *ODD_PARTS)),
+)
+
+
+def test_chunks_of_texts_and_thoughts_are_read_the_quick_way():
+    spoken = [*CHUNKS, {"response": CHUNKS[0]}]
+    spoken += [{"candidates": [{"content": content}]} for content in PLAIN_CONTENTS]
+    assert gemini._read_plain_answer.lines(b"\n".join(json.dumps(each).encode() for each in spoken)) is not None
+
+
+def in_both_ways(pieces: list[bytes]) -> list[Call]:
+    """The call of a stream that is read in the usual way, and of one whose chunks are read for themselves."""
+    calls = []
+    for most_together in (framing._MOST_TOGETHER, 0):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(framing, "_MOST_TOGETHER", most_together)
+            call = played(STREAM, b"", pieces=pieces, capture=True)
+        calls.append(replace(call, first_chunk_ns=None))
+    return calls
+
+
+@pytest.mark.parametrize("content", [*PLAIN_CONTENTS, *ODD_CONTENTS])
+def test_no_content_is_told_otherwise_because_the_chunks_around_it_are_plain(content: Any):
+    events = (chunk({"text": "Li"}), {"candidates": [{"content": content}]}, answer({"text": "ma."}))
+    quick, slow = in_both_ways([sse(*events)])
+    assert quick == slow
+    assert quick.output_messages
+
+
+plain = st.lists(st.sampled_from(PLAIN_PARTS), max_size=3).map(lambda found: content_of(*found))
+contents = st.one_of(plain, plain, plain, st.sampled_from([*PLAIN_CONTENTS, *ODD_CONTENTS]))
+candidates = st.fixed_dictionaries(
+    {"content": contents},
+    optional={"index": st.sampled_from([0, 1, None]), "finishReason": st.sampled_from(["STOP", 3, ""])},
+)
+chunks = st.fixed_dictionaries(
+    {"candidates": st.lists(candidates, min_size=1, max_size=2)},
+    optional={
+        **{name: st.just(value) for name, value in IDENTITY.items()},
+        "usageMetadata": counts,
+        "promptFeedback": st.sampled_from([{}, {"blockReason": "SAFETY"}]),
+    },
+)
+streams = st.lists(st.one_of(chunks, chunks, chunks.map(lambda found: {"response": found})), max_size=5)
+
+
+@fuzz
+@given(streams, st.sampled_from([b"\n", b"\r\n"]), st.data())
+def test_any_chunks_are_told_as_if_each_were_read_for_itself(events: list[Any], end: bytes, data: st.DataObject):
+    body = sse(*events, end=end)
+    quick, slow = in_both_ways(data.draw(st.one_of(st.just(body), mutated(body)).flatmap(cut)))
+    assert quick == slow
 
 
 @pytest.mark.parametrize("capture", [False, True])

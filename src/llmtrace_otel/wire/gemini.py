@@ -194,6 +194,33 @@ class FullMaybeWrapped(FullAnswer, rename="camel", gc=False):
     response: FullAnswer | None = None
 
 
+# What nearly all chunks of a stream say: pieces of text, of an answer or of a thought. A content or a part with any
+# other key does not fit, so that what fits says the same as a `FullAnswer`.
+
+
+class PlainPart(Struct, rename="camel", gc=False, forbid_unknown_fields=True):
+    text: str | None = None
+    thought: Any = None
+    thought_signature: Any = None
+
+
+class PlainContent(Struct, gc=False, forbid_unknown_fields=True):
+    parts: list[PlainPart] | None = None
+    role: Any = None
+
+
+class PlainCandidate(FullCandidate, rename="camel", gc=False):
+    content: PlainContent | None = None
+
+
+class PlainAnswer(FullAnswer, rename="camel", gc=False):
+    candidates: list[PlainCandidate] | None = None  # type: ignore[assignment]
+
+
+class PlainMaybeWrapped(PlainAnswer, rename="camel", gc=False):
+    response: PlainAnswer | None = None
+
+
 _read_request = Reader(GenerateRequest)
 _read_config = Reader(GenerationConfig)
 _read_camel_config: Reader[Any] = Reader(
@@ -202,6 +229,7 @@ _read_camel_config: Reader[Any] = Reader(
 """The same, in the words that JSON usually has."""
 _read_answer = Reader(MaybeWrapped)
 _read_full_answer = Reader(FullMaybeWrapped)
+_read_plain_answer = Reader(PlainMaybeWrapped)
 
 
 def read_request(body: bytes, call: Call) -> GenerateRequest | None:
@@ -292,7 +320,7 @@ class GenerateStream:
         self.every = True
         self._call = call
         self._read = _read_full_answer if call.capture else _read_answer
-        self.lines = _read_full_answer.lines if call.capture else None
+        self.lines = _lines if call.capture else None
         self._reasons: dict[int, str] = {}
         self._contents: defaultdict[int, list[Message]] = defaultdict(list)
         self._stated: UsageMetadata | None = None
@@ -306,19 +334,21 @@ class GenerateStream:
             if call.response_id and call.response_model and not call.capture:
                 self.every = False  # from here on the marks, and the last event, tell what is needed
 
-    def take(self, found: MaybeWrapped | FullMaybeWrapped) -> None:
+    def take(self, found: MaybeWrapped | FullMaybeWrapped | PlainMaybeWrapped) -> None:
         answer, call = found.response or found, self._call
         if answer.error:
             set_error(answer.error, call)
             self._set_usage()
             call.usage = None
             return
-        _identify(answer, call)
+        if not (call.response_id and call.response_model):
+            _identify(answer, call)
         if (stated := answer.usage_metadata) is not None:
             if not (self._stated is None or _counts_on(self._stated, stated)):
                 self._set_usage()
             self._stated = stated
-        self._blocked = self._blocked or answer.is_blocked
+        if answer.prompt_feedback is not None:
+            self._blocked = self._blocked or answer.is_blocked
         for candidate in answer.candidates or ():
             self._candidate(candidate)
 
@@ -336,12 +366,25 @@ class GenerateStream:
         index = candidate.index or 0
         if candidate.finish_reason and (reason := _reason(candidate, self._call)):
             self._reasons[index] = reason
-        if isinstance(candidate, FullCandidate):
-            self._contents[index] += content_parts(candidate.content)
+        match candidate:
+            case PlainCandidate():
+                given = candidate.content.parts if candidate.content else None
+                self._contents[index] += [
+                    {"type": "reasoning" if part.thought else "text", "content": part.text}
+                    for part in given or ()
+                    if part.text
+                ]
+            case FullCandidate():
+                self._contents[index] += content_parts(candidate.content)
 
     def _set_usage(self) -> None:
         _set_usage(self._stated, self._call)
         self._stated = None
+
+
+def _lines(text: bytes) -> list[PlainMaybeWrapped] | list[FullMaybeWrapped] | None:
+    """The chunks of `text`: plain ones, if they all are."""
+    return _read_plain_answer.lines(text) or _read_full_answer.lines(text)
 
 
 def _identify(answer: Answer, call: Call) -> None:

@@ -164,17 +164,19 @@ class OllamaStream:
         self.every = True
         self._call = call
         self._read_line = _read_full_line if call.capture else _read_line
+        self.lines = _read_full_line.lines if call.capture else None
         self._answer = _Answer()
 
     def event(self, data: bytes) -> None:
-        call = self._call
         line = self._read_line(data)
-        if line is None:
-            return
-        _read(line, call)
+        if line is not None:
+            self.take(line)
+
+    def take(self, line: Line) -> None:
+        _read(line, self._call)
         if isinstance(line, FullLine):
             self._answer.add(line)
-        elif call.response_model:
+        elif self._call.response_model:
             self.every = False  # from here on the marks find what is needed
 
     def close(self) -> None:
