@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hypothesis
 import pytest
 
 from llmtrace_otel.instrument.httpx import HTTPXInstrumentor
@@ -9,6 +10,9 @@ from llmtrace_otel.telemetry import content
 from provider import Provider
 from support.clients import CLIENTS, Client
 from support.spans import Recorded
+
+hypothesis.settings.register_profile("untimed", hypothesis.settings.default, deadline=None)
+hypothesis.settings.load_profile("untimed")  # no test depends on how long an example takes
 
 ELSEWHERE = {
     "interop": "real programs of others: make interop installs and runs them",

@@ -25,7 +25,7 @@ from llmtrace_otel.telemetry import cost, semconv
 assert prices  # the fixture, for every test here
 
 NOW = 1_800_000_000_000_000_000
-generous = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+generous = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 
 
 def texts(old, new, tolerance=0.1):

@@ -98,7 +98,7 @@ CALLS = st.builds(
 TOOLS = st.sampled_from(["tool t", 'tool t {"a": 1}', "tool s*[!] {} error=Boom", "agent a", "http GET error=500"])
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.lists(CALLS | TOOLS, min_size=1, max_size=6).map("\n".join), min_size=1, max_size=3))
 def test_any_run_keeps_to_its_own_rules(tmp_path, texts):
     file = tmp_path / "good.jsonl"

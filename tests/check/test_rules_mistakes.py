@@ -162,7 +162,7 @@ HEADERS = [f"[{name}]" for name in NAMES] + [f"[[{name}]]" for name in NAMES] + 
 LINES = st.sampled_from(HEADERS) | st.builds("{} = {}".format, st.sampled_from(NAMES), SCALARS)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.lists(LINES, max_size=10).map("\n".join))
 def test_any_file_gives_rules_or_says_where_it_is_wrong(content):
     with contextlib.suppress(RuleError):
@@ -172,7 +172,7 @@ def test_any_file_gives_rules_or_says_where_it_is_wrong(content):
         loads(content, "r.toml")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(table=st.sampled_from(sorted(TABLES)), value=SCALARS, data=st.data())
 def test_any_value_of_any_key_is_read_or_refused(table, value, data):
     key = data.draw(st.sampled_from(sorted(TABLES[table])))
@@ -183,7 +183,7 @@ def test_any_value_of_any_key_is_read_or_refused(table, value, data):
         assert loads(f"{header}\n{kept}{key} = {value}\n", "r.toml").file == "r.toml"
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.binary(max_size=60))
 def test_any_bytes_are_read_or_refused(tmp_path_factory, data):
     path = tmp_path_factory.mktemp("rules") / "r.toml"

@@ -77,7 +77,7 @@ def recordings(draw):
 
 
 @pytest.mark.parametrize("group", ["trace", "session", "file", "attr:user.id"])
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lines=recordings(), held=st.integers(4, 24))
 def test_put_away_or_in_memory_the_report_is_the_same(tmp_path, group, lines, held):
     files = [str(tmp_path / name) for name in ("a.jsonl", "b.jsonl")]
@@ -119,7 +119,7 @@ ATTRIBUTES = st.lists(
 )
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(ATTRIBUTES, min_size=1, max_size=6))
 def test_any_attributes_are_read_put_away_and_judged(tmp_path, all_attributes):
     plain = spans("llm m\n" * len(all_attributes))

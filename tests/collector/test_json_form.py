@@ -337,7 +337,7 @@ def oracle(request):
     return corrected(MessageToDict(request, use_integers_for_enums=True))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(spans=st.lists(SPANS, min_size=1, max_size=3))
 def test_any_spans_agree_with_protobufs_own_json(spans):
     request = ExportTraceServiceRequest()
@@ -345,7 +345,7 @@ def test_any_spans_agree_with_protobufs_own_json(spans):
     assert written(request) == oracle(request)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(spans=st.lists(SPANS, min_size=1, max_size=3))
 def test_any_spans_survive_being_read_back(spans):
     request = ExportTraceServiceRequest()

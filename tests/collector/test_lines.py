@@ -278,7 +278,7 @@ REQUESTS = requests_of_sdks() | st.sampled_from(list(SIGNALS.values())).flatmap(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(REQUESTS)
 def test_any_request_is_written_as_the_reference_writes_it(drawn):
     signal, message = drawn
@@ -339,7 +339,7 @@ def agrees_with_protobuf(signal, body):
     return answer is not None
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(REQUESTS, st.randoms(use_true_random=False))
 def test_scrambled_requests_are_written_as_the_reference_writes_them_or_left_to_it(drawn, random):
     signal, message = drawn
@@ -362,14 +362,14 @@ def mutated(body, random):
     return bytes(body)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(REQUESTS, st.randoms(use_true_random=False))
 def test_damaged_requests_are_answered_only_if_they_are_valid(drawn, random):
     signal, message = drawn
     agrees_with_protobuf(signal, mutated(message.SerializeToString(), random))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.sampled_from(list(SIGNALS.values())), st.binary(max_size=60))
 def test_random_bytes_are_answered_only_if_they_are_valid(signal, body):
     try:

@@ -198,7 +198,7 @@ def exhaust(test):
     print(f"{rounds * REQUESTS} requests")
 
 
-quick = settings(max_examples=REQUESTS, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+quick = settings(max_examples=REQUESTS, database=None, suppress_health_check=list(HealthCheck))
 
 
 @pytest.mark.parametrize("wants_lines", [False, True], ids=["messages", "lines"])

@@ -71,7 +71,7 @@ def test_anything_is_a_configuration_or_one_line(tmp_path, monkeypatch):
     file = Path("c.yaml")
     tried = 0
 
-    @settings(max_examples=300, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=300, database=None, suppress_health_check=list(HealthCheck))
     @given(contents)
     def look(content):
         nonlocal tried

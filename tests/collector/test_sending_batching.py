@@ -51,7 +51,7 @@ shapes = st.lists(st.lists(st.integers(0, 5), max_size=3), max_size=4)
 
 
 @given(shapes, st.integers(1, 7))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_splitting_by_items_keeps_every_span_and_its_surroundings(shape, limit):
     request = traces(*shape)
     parts = pieces(TRACES, request, limit)
@@ -61,7 +61,7 @@ def test_splitting_by_items_keeps_every_span_and_its_surroundings(shape, limit):
 
 
 @given(shapes, st.integers(150, 400))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_splitting_by_bytes_stays_under_the_limit(shape, limit):
     request = traces(*shape)
     parts = pieces(TRACES, request, limit, by_bytes=True)

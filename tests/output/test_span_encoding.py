@@ -104,7 +104,7 @@ def normal(tree):
 OPTIONAL = ("resource", "scope", "status", "value")
 
 
-@settings(max_examples=60, deadline=None, database=None)
+@settings(max_examples=60, database=None)
 @given(spans)
 def test_every_span_is_encoded_as_the_official_encoder_does(span):
     assert ours(span) == official(span)

@@ -62,7 +62,7 @@ def test_the_server_gets_what_it_would_get_without_the_proxy(world: World):
     assert world.wait_for_calls(1)[0].usage == USAGE
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_however_requests_are_cut_each_gets_its_answer(world: World, data: st.DataObject):
     body = b"5\r\nhello\r\n3;ext=1\r\nabc\r\n0\r\nTrailer: 1\r\n\r\n"

@@ -269,7 +269,7 @@ def test_a_tap_that_breaks_costs_a_span_and_no_byte(world: World, monkeypatch: p
     assert world.calls == []
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(said=st.lists(st.binary(min_size=1, max_size=3000), max_size=5), heard=st.binary(max_size=5000))
 def test_any_bytes_in_either_direction_arrive(world: World, said: list[bytes], heard: bytes):
     arrived: list[bytes] = []

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from delta_helpers import CONTENT, Program, said
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw
 
@@ -286,7 +286,6 @@ def spans_of(steps: list[Step], size: int, *, keeps_sent: bool) -> list[Any]:
     return found
 
 
-@settings(deadline=None)
 @given(steps, st.sampled_from([1, 3, 10, 1_000]))
 def test_spans_are_the_same_as_if_everything_were_built(steps: list[Step], size: int):
     assert spans_of(steps, size, keeps_sent=True) == spans_of(steps, size, keeps_sent=False)
