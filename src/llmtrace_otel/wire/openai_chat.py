@@ -189,13 +189,19 @@ def read_response(body: bytes, call: Call) -> None:
     call.service_tier = response.service_tier
     call.system_fingerprint = response.system_fingerprint
     set_usage(response.usage, call)
+    if response.error:
+        set_error(response.error, call)
     choices = response.choices or []
-    for error in [response.error, *[choice.error for choice in choices]]:  # a choice's is OpenRouter's
-        if error:
-            set_error(error, call)
+    for choice in choices:
+        if choice.error:  # OpenRouter's
+            set_error(choice.error, call)
     if len(choices) > 1:
         choices.sort(key=lambda choice: choice.index or 0)
-    call.finish_reasons = [choice.finish_reason for choice in choices if choice.finish_reason] or None
+    reasons = []
+    for choice in choices:
+        if choice.finish_reason:
+            reasons.append(choice.finish_reason)  # noqa: PERF401 - a comprehension is a function more
+    call.finish_reasons = reasons or None
     if call.capture:
         call.output_messages = [_output(choice) for choice in choices]
 
