@@ -131,12 +131,13 @@ class Price:
         for_input, for_output, for_read, for_write, for_hour, charged, parts = rates
         if (total and for_input is None) or (output and for_output is None):
             return None
-        read, write = usage.cache_read or 0, usage.cache_write or 0
-        if read or write:
-            read = min(read, total)
-            write = min(write, total - read)
+        read = min(usage.cache_read, total) if usage.cache_read else 0
+        write = min(usage.cache_write, total - read) if usage.cache_write else 0
+        if read:
+            charged += read * for_read
+        if write:
             hour = min(usage.cache_write_1h or 0, write)
-            charged += read * for_read + (write - hour) * for_write + hour * for_hour
+            charged += (write - hour) * for_write + hour * for_hour
         if for_input is not None:
             charged += (total - read - write) * for_input
         if for_output is not None:

@@ -99,45 +99,41 @@ def start(tracer: Any, name: str, attributes: dict[str, Any], start_ns: int, her
     limits = tracer._span_limits
     held: dict[str, Any] = {}
     bounded: Any = object.__new__(BoundedAttributes)
-    bounded.__dict__ = {
-        "_dict": held,
-        "maxlen": limits.max_span_attributes,
-        "dropped": 0,
-        "max_value_len": limits.max_span_attribute_length,
-        "_lock": Lock(),
-        "_immutable": False,
-    }
+    bounded._dict = held
+    bounded.maxlen = limits.max_span_attributes
+    bounded.dropped = 0
+    bounded.max_value_len = limits.max_span_attribute_length
+    bounded._lock = Lock()
+    bounded._immutable = False
     # A sampler may have attributes of its own, of any kind.
     if (kept is not attributes and kept != attributes) or not _put(attributes, held, bounded):
         bounded._set_items(kept)
     events: Any = object.__new__(BoundedList)
-    events.__dict__ = {"dropped": 0, "_dq": deque(maxlen=limits.max_events), "_lock": Lock()}
+    events.dropped, events._dq, events._lock = 0, deque(maxlen=limits.max_events), Lock()
     links: Any = object.__new__(BoundedList)
-    links.__dict__ = {"dropped": 0, "_dq": deque(maxlen=limits.max_links), "_lock": Lock()}
+    links.dropped, links._dq, links._lock = 0, deque(maxlen=limits.max_links), Lock()
     span: Any = object.__new__(sdk._Span)
-    span.__dict__ = {
-        "_name": name,
-        "_context": context,
-        "_kind": SpanKind.CLIENT,
-        "_instrumentation_info": tracer.instrumentation_info,
-        "_instrumentation_scope": tracer._instrumentation_scope,
-        "_parent": parent,
-        "_start_time": start_ns,
-        "_end_time": None,
-        "_attributes": bounded,
-        "_events": events,
-        "_links": links,
-        "_resource": tracer.resource,
-        "_status": _UNSET,
-        "_trace_config": None,
-        "_record_exception": True,
-        "_set_status_on_exception": True,
-        "_sampler": sampler,
-        "_span_processor": tracer.span_processor,
-        "_limits": limits,
-        "_lock": Lock(),
-        "_record_end_metrics": record_end,
-    }
+    span._name = name
+    span._context = context
+    span._kind = SpanKind.CLIENT
+    span._instrumentation_info = tracer.instrumentation_info
+    span._instrumentation_scope = tracer._instrumentation_scope
+    span._parent = parent
+    span._start_time = start_ns
+    span._end_time = None
+    span._attributes = bounded
+    span._events = events
+    span._links = links
+    span._resource = tracer.resource
+    span._status = _UNSET
+    span._trace_config = None
+    span._record_exception = True
+    span._set_status_on_exception = True
+    span._sampler = sampler
+    span._span_processor = tracer.span_processor
+    span._limits = limits
+    span._lock = Lock()
+    span._record_end_metrics = record_end
     tracer.span_processor.on_start(span, parent_context=here)
     return span  # type: ignore[no-any-return]
 
