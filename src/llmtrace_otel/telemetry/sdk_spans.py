@@ -75,7 +75,7 @@ def start(tracer: Any, name: str, attributes: dict[str, Any], start_ns: int, her
     if not tracer._is_enabled():
         return NonRecordingSpan(above)
     ids, sampler = tracer.id_generator, tracer.sampler
-    if above is not None and above.is_valid:
+    if above is not INVALID_SPAN_CONTEXT and above is not None and above.is_valid:
         parent, trace_id, state, flags = above, above.trace_id, above.trace_state, above.trace_flags
         is_random, says_yes = flags.random_trace_id, flags.sampled
     else:

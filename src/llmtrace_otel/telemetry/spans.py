@@ -182,7 +182,7 @@ class Recorder:
         call.start_ns = time_ns()
         if here is None:
             here = get_current()
-        frame = frame_of(here)
+        frame = frame_of(here) if here else None
         return self.start_call(call, here) if frame is None else frame.part(call)
 
     def start_call(self, call: Call, here: Context | None = None) -> CallSpan:

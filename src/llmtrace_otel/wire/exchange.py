@@ -158,7 +158,8 @@ class Exchange(Struct, eq=False):
         """The whole body at once, decoded by the carrier. It has no first chunk."""
         if body[:1] == b"{" and self._format.framing is None and len(body) <= _LARGEST_BODY and not self.closed:
             self._close(body)
-            self._doubt()
+            if not self.call.complete:
+                self._doubt()
         else:
             self._undo_left_coding(body)
             self._take(body)
