@@ -62,7 +62,7 @@ def test_the_provider_is_believed_before_a_gateway_before_the_user_before_the_li
     assert cost_of(call(**by_tokens)) == Cost(0.3, "estimated", "user", "mine")
     listed = cost_of(call(**by_tokens | {"request_model": "gpt-4o"}))
     assert listed is not None
-    assert listed[:3] == (2.5, "estimated", "genai-prices")
+    assert (listed.usd, listed.status, listed.source) == (2.5, "estimated", "genai-prices")
 
 
 def test_a_gateways_cost_counts_without_usage() -> None:

@@ -20,6 +20,7 @@ import pytest
 from charged import NOW, PLAIN, UNKNOWN, call
 from genai_prices.data_snapshot import get_snapshot
 from genai_prices.types import ModelInfo, Provider, StartDateConstraint
+from msgspec.structs import replace
 
 from llmtrace_otel.telemetry.cost import Cost, cost_of
 from llmtrace_otel.wire.call import Besides, Usage
@@ -256,14 +257,14 @@ def test_a_batch_is_cheaper() -> None:
     whole, batch = (cost_of(call(PLAIN, request_model="gpt-4o", service_tier=tier)) for tier in ("default", "batch"))
     assert whole is not None
     assert whole.usd is not None
-    assert batch == whole._replace(usd=whole.usd / 2)
+    assert batch == replace(whole, usd=whole.usd / 2)
 
 
 def test_anthropics_fast_mode_is_dearer() -> None:
     asked: dict[str, Any] = {"provider": "anthropic", "request_model": "claude-opus-5"}
     plain, fast = (cost_of(call(PLAIN, **asked, service_tier=tier)) for tier in ("standard", "fast"))
     assert plain is not None
-    assert fast == plain._replace(usd=usd("anthropic", "claude-opus-5", PLAIN, tier="fast"))
+    assert fast == replace(plain, usd=usd("anthropic", "claude-opus-5", PLAIN, tier="fast"))
     assert fast != plain
 
 

@@ -22,6 +22,7 @@ from opentelemetry.sdk.trace.sampling import (
     ALWAYS_ON,
     DEFAULT_ON,
     Decision,
+    ParentBased,
     ParentBasedTraceIdRatio,
     Sampler,
     SamplingResult,
@@ -303,6 +304,24 @@ def test_an_sdk_that_makes_spans_otherwise_is_left_to_it() -> None:
     world = World()
     assert not quick(CallTracer(world.provider))
     assert len(world.exported) == 1
+
+
+@pytest.mark.parametrize("given", [Context(), below(SpanContext(1, 2, is_remote=True, trace_flags=TraceFlags(1)))])
+def test_an_sdk_whose_default_sampler_says_more_is_left_to_it(given: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = ParentBased.should_sample
+
+    def should_sample(self: ParentBased, parent_context: Any, *args: Any, **kwargs: Any) -> SamplingResult:
+        result = original(self, parent_context, *args, **kwargs)
+        if trace.get_current_span(parent_context).get_span_context().is_valid is bool(given):
+            result.attributes = {**(result.attributes or {}), "sampled.by": "default"}
+        return result
+
+    monkeypatch.setattr(ParentBased, "should_sample", should_sample)
+    world = World()
+    tracer = CallTracer(world.provider)
+    tracer.start("chat m", {"a": 1}, 5, given).end()
+    assert tracer._quick is None
+    assert [span["attributes"] for span in world.exported] == [{"a": 1, "sampled.by": "default"}]
 
 
 def test_a_provider_that_is_set_later_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

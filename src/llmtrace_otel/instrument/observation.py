@@ -14,6 +14,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
 from opentelemetry.context import Context
 from opentelemetry.trace import Span
 
@@ -37,44 +38,39 @@ def _unread(_: bytes) -> None:
     pass
 
 
-class Observation:
+class Observation(Struct, eq=False):
     """Tells an exchange what happens, and ends the call's span when nothing more can happen."""
 
-    __slots__ = ("_exchange", "_logical", "_span", "_taking", "done", "feed", "here", "kept", "sending")
-
-    feed: Callable[[bytes], None]
-    """Takes a piece of the body, as it came over the wire."""
-    kept: list[bytes]
-    """Pieces that have come, and wait to be read together: to read each for itself costs more than all it finds."""
+    _exchange: Exchange
+    _span: CallSpan | Part
+    _logical: retries.LogicalCall | None
+    span: Span
     here: Context
     """Where the request was begun."""
-
-    def __init__(
-        self, exchange: Exchange, span: CallSpan | Part, logical: retries.LogicalCall | None, here: Context
-    ) -> None:
-        self._exchange = exchange
-        self._span = span
-        self._logical = logical
-        self._taking: Taking | None = None
-        self.here = here
-        self.kept = []
-        self.done = False
-        self.sending = False
-        self.feed = exchange.feed
-        if isinstance(span, Part):
-            span.settle = self.abandon
+    feed: Callable[[bytes], None]
+    """Takes a piece of the body, as it came over the wire."""
+    kept: list[bytes] = []
+    """Pieces that have come, and wait to be read together: to read each for itself costs more than all it finds."""
+    done: bool = False
+    sending: bool = False
+    _taking: Taking | None = None
 
     @classmethod
     def start(cls, recorder: Recorder, exchange: Exchange, here: Context) -> Observation:
         """Starts a span for the exchange, or joins it to the failed attempt before it. `here` is the current one."""
-        logical = retries.current()
-        earlier = logical.take(exchange.call) if logical is not None else None
-        if earlier is not None:
-            exchange.call.start_ns = earlier.call.start_ns
-            exchange.call.attempts = earlier.call.attempts + 1
-            earlier.call = exchange.call
-            return cls(exchange, earlier, logical, here)
-        return cls(exchange, recorder.start(exchange.call, here), logical, here)
+        logical, call = retries.current(), exchange.call
+        span: CallSpan | Part
+        if logical is not None and logical.held is not None and (earlier := logical.take(call)) is not None:
+            call.start_ns = earlier.call.start_ns
+            call.attempts = earlier.call.attempts + 1
+            earlier.call = call
+            span = earlier
+        else:
+            span = recorder.start(call, here)
+        started = cls(exchange, span, logical, span.span, here, exchange.feed)
+        if type(span) is Part:
+            span.settle = started.abandon
+        return started
 
     def record(self, taking: Taking) -> None:
         """Has the answer recorded as well."""
@@ -84,10 +80,6 @@ class Observation:
     def replayed(self, seconds: float) -> None:
         """The answer is a recorded one, which took so long."""
         self._exchange.call.replayed_seconds = seconds
-
-    @property
-    def span(self) -> Span:
-        return self._span.span
 
     def head(self, status: int, headers: Mapping[str, str], *, decoded: bool = False) -> None:
         """The head of the answer has come."""
@@ -151,6 +143,7 @@ class Observation:
         self._finish(type_name(error))
 
     def _read_rest(self) -> None:
+        left_streams.forget(self)
         if self.kept:
             self.read()
 
@@ -162,7 +155,6 @@ class Observation:
     def _finish(self, cut: str | None = None) -> None:
         """`cut` says why the answer may not be whole."""
         self.done = True
-        left_streams.forget(self)
         call = self._exchange.call
         if self._taking is not None:
             self._taking.end(None if call.complete else cut)

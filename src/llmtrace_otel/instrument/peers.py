@@ -81,7 +81,8 @@ def wrap(module: ModuleType, wrappers: Wrappers) -> None:
 
 def _is_owned() -> bool:
     """Whether the call that is about to be made has a span that stands for it."""
-    return frame_of(get_current()) is not None or owner_of(trace.get_current_span()) is not None
+    here = get_current()
+    return frame_of(here) is not None or owner_of(here) is not None
 
 
 def _none_if_owned(start: Any) -> Any:

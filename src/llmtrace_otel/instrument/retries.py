@@ -14,6 +14,8 @@ from contextlib import nullcontext
 from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Any
 
+from msgspec import Struct
+
 if TYPE_CHECKING:
     from llmtrace_otel.telemetry.spans import CallSpan
     from llmtrace_otel.telemetry.within import Part
@@ -28,54 +30,6 @@ SDKS = (
     "writerai._base_client",
 )
 """The modules that hold such a loop."""
-
-
-class LogicalCall:
-    """One run of a loop of attempts, `with` which it is the one that `here` tells of."""
-
-    __slots__ = ("_held", "_here", "_is_same", "_token", "over")
-
-    def __init__(
-        self, here: ContextVar[LogicalCall | None], is_same: Callable[[Call, Call], bool] | None = None
-    ) -> None:
-        self._here = here
-        self._is_same = is_same or _is_same
-        self._held: CallSpan | Part | None = None
-        self.over = False
-        """Whether the loop has ended: a task that was started meanwhile has it for good."""
-
-    def __enter__(self) -> None:
-        self._token: Token[LogicalCall | None] = self._here.set(self)
-
-    def __exit__(self, *_: object) -> None:
-        """The loop is over: a span still held ends with its last attempt's error."""
-        try:  # noqa: SIM105 - `suppress` is three functions more
-            self._here.reset(self._token)
-        except ValueError:  # a coroutine that is closed from without its task
-            pass
-        self.over = True
-        self._end_held()
-
-    def hold(self, span: CallSpan | Part) -> bool:
-        """Keeps the span of a failed attempt for the next one; refuses when the loop is over."""
-        if self.over:
-            return False
-        self._end_held()
-        self._held = span
-        return True
-
-    def take(self, call: Call) -> CallSpan | Part | None:
-        """The span of the failed attempt that `call` repeats, if it does."""
-        held = self._held
-        if held is None or not self._is_same(held.call, call):
-            return None
-        self._held = None
-        return held
-
-    def _end_held(self) -> None:
-        held, self._held = self._held, None
-        if held is not None:
-            held.end()
 
 
 def _is_same(one: Call, other: Call) -> bool:
@@ -93,13 +47,59 @@ def _is_same_model(one: Call, other: Call) -> bool:
     return (one.operation, one.request_model) == (other.operation, other.request_model)
 
 
+class LogicalCall(Struct, eq=False):
+    """One run of a loop of attempts, `with` which it is the one that `here` tells of."""
+
+    here: ContextVar[LogicalCall | None]
+    is_same: Callable[[Call, Call], bool] = _is_same
+    held: CallSpan | Part | None = None
+    """The span of the failed attempt that may be repeated."""
+    over: bool = False
+    """Whether the loop has ended: a task that was started meanwhile has it for good."""
+    token: Token[LogicalCall | None] | None = None
+
+    def __enter__(self) -> None:
+        self.token = self.here.set(self)
+
+    def __exit__(self, *_: object) -> None:
+        """The loop is over: a span still held ends with its last attempt's error."""
+        if self.token is not None:
+            try:  # noqa: SIM105 - `suppress` is three functions more
+                self.here.reset(self.token)
+            except ValueError:  # a coroutine that is closed from without its task
+                pass
+        self.over = True
+        if self.held is not None:
+            self._end_held()
+
+    def hold(self, span: CallSpan | Part) -> bool:
+        """Keeps the span of a failed attempt for the next one; refuses when the loop is over."""
+        if self.over:
+            return False
+        self._end_held()
+        self.held = span
+        return True
+
+    def take(self, call: Call) -> CallSpan | Part | None:
+        """The span of the failed attempt that `call` repeats, if it does."""
+        held = self.held
+        if held is None or not self.is_same(held.call, call):
+            return None
+        self.held = None
+        return held
+
+    def _end_held(self) -> None:
+        held, self.held = self.held, None
+        if held is not None:
+            held.end()
+
+
 _current: ContextVar[LogicalCall | None] = ContextVar("llmtrace_logical_call", default=None)
 _routed: ContextVar[LogicalCall | None] = ContextVar("llmtrace_routed_call", default=None)
 
 
-def current() -> LogicalCall | None:
-    """The SDK call that is running here, if any."""
-    return _current.get()
+current: Callable[[], LogicalCall | None] = _current.get
+"""The SDK call that is running here, if any."""
 
 
 def routed() -> LogicalCall | None:

@@ -13,7 +13,6 @@ from collections.abc import Callable
 from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
-from opentelemetry import trace
 from opentelemetry.context import Context
 
 from llmtrace_otel import replay
@@ -81,7 +80,10 @@ class Requests(Recording, ABC):
 
     def may_be_call(self, method: str, host: str, path: str) -> bool:
         """Whether a request is worth a closer look: the cheap question that most requests fail."""
-        return self.providers.may_match(method, host, path) and not _is_sending() and _is_wanted()
+        if not self.providers.may_match(method, host, path) or sending() is not None:
+            return False
+        here = get_current()
+        return not here or _is_wanted(here)
 
 
 def observed(
@@ -136,15 +138,14 @@ _sending: ContextVar[Observation | None] = ContextVar("llmtrace_sending", defaul
 """The call that is being sent here: what its transport sends for it is no call of its own."""
 
 
-def _is_wanted() -> bool:
+def _is_wanted(here: Context) -> bool:
     """Whether calls are recorded here. Who suppresses what is below may still own a span that lacks what we know."""
-    here = get_current()
-    return not is_suppressed(here) or frame_of(here) is not None or owner_of(trace.get_current_span(here)) is not None
+    return not is_suppressed(here) or frame_of(here) is not None or owner_of(here) is not None
 
 
 def sending() -> Observation | None:
     """The call that is being sent here, if it is observed."""
-    observation = _sending.get()
+    observation = _sending.get()  # a task that was started meanwhile has it for good
     return observation if observation is not None and observation.sending else None
 
 
@@ -152,15 +153,9 @@ _NOWHERE = Context()
 _Tokens: TypeAlias = tuple[Observation, Token[Context], Token[Observation | None]]
 
 
-def _is_sending() -> bool:
-    sending = _sending.get()
-    return sending is not None and sending.sending  # a task that was started meanwhile has it for good
-
-
 def _enter(observation: Observation) -> _Tokens:
     observation.sending = True
-    sending = sending_context(observation.here, observation.span)
-    return observation, attach(sending), _sending.set(observation)
+    return observation, attach(sending_context(observation.here, observation.span)), _sending.set(observation)
 
 
 def _leave(tokens: _Tokens) -> None:

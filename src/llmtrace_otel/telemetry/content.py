@@ -71,11 +71,8 @@ def mode() -> Mode:
 
 def refresh() -> None:
     """Forgets what the environment said, so that it is asked again."""
-    mode.cache_clear()
-    limit.cache_clear()
-    as_delta.cache_clear()
-    _named_steps.cache_clear()
-    _say_once.cache_clear()
+    for read in (mode, limit, as_delta, on_spans, on_events, _named_steps, _say_once):
+        read.cache_clear()
 
 
 @cache
@@ -99,11 +96,13 @@ def as_delta() -> bool:
     return asked.lower() == "delta"
 
 
+@cache
 def on_spans() -> bool:
     """Whether spans carry content."""
     return mode() in (Mode.SPAN_ONLY, Mode.SPAN_AND_EVENT)
 
 
+@cache
 def on_events() -> bool:
     """Whether events carry content."""
     return mode() in (Mode.EVENT_ONLY, Mode.SPAN_AND_EVENT)

@@ -23,6 +23,8 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import NamedTuple
 
+from msgspec import Struct
+
 from llmtrace_otel.telemetry import prices_published, prices_user
 from llmtrace_otel.telemetry.doubts import PENDING
 from llmtrace_otel.telemetry.prices import Price
@@ -33,7 +35,7 @@ _SUBSCRIPTION_HOSTS = ("chatgpt.com", "cloudcode-pa.googleapis.com", "githubcopi
 _MINUTE_NS = 60_000_000_000
 
 
-class Cost(NamedTuple):
+class Cost(Struct, frozen=True):
     """A call's cost: `usd` is absent when it is unknown, or part of a subscription."""
 
     usd: float | None
@@ -63,7 +65,8 @@ def cost_of(call: Call) -> Cost | None:
         return None
     if call.gateway_cost:  # LiteLLM says zero of a model that it has no price for
         return Cost(call.gateway_cost, ESTIMATED, "gateway")
-    counted = None if usage is None or usage.input is None or _was_cut(call) else usage
+    was_cut = call.stream is True and not call.complete  # what it cost in the end is not known
+    counted = None if usage is None or usage.input is None or was_cut else usage
     subscribed = _is_subscription(call.server_address)
     if counted is None and not subscribed:
         return NOT_KNOWN  # a part of the tokens is no basis for a price
@@ -110,11 +113,6 @@ def _should_have_cost(call: Call) -> bool:
     )
 
 
-def _was_cut(call: Call) -> bool:
-    """A stream counted no further than it was read: what it cost in the end is not known."""
-    return call.usage is not None and call.stream is True and not call.complete
-
-
 @lru_cache(maxsize=256)
 def _is_subscription(host: str | None) -> bool:
     return any(host == known or (host or "").endswith(f".{known}") for known in _SUBSCRIPTION_HOSTS)
@@ -147,13 +145,14 @@ def _charged_by(
     return None
 
 
-_loading = threading.Event()
+_loading = False
 
 
 def load() -> None:
     """Starts loading the prices in the background; only the first call of the process does anything."""
-    if not _loading.is_set():
-        _loading.set()
+    global _loading
+    if not _loading:
+        _loading = True
         with suppress(RuntimeError):  # no thread to be had: the first cost loads them
             threading.Thread(target=_load, name="llmtrace-prices", daemon=True).start()
 

@@ -18,7 +18,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, Context, create_key
-from opentelemetry.trace import Span, SpanKind
+from opentelemetry.trace import Span, SpanKind, get_current_span
 from opentelemetry.trace.propagation import _SPAN_KEY
 
 from llmtrace_otel.telemetry import semconv
@@ -46,14 +46,14 @@ _SUPPRESS_INSTRUMENTATION_PLAIN = "suppress_instrumentation"
 _started: ContextVar[Any] = ContextVar("llmtrace_started_inference", default=None)
 
 
-def owner_of(current: Span) -> Span | None:
+def owner_of(context: Context) -> Span | None:
     """The span of somebody else's that already stands for the call that is about to be sent, if there is one."""
-    if is_inference(current):
+    if _SPAN_KEY in context and is_inference(current := get_current_span(context)):
         return current
     started = _started.get()
     if started is None or not started.is_recording():
         return None
-    parent, here = started.parent, current.get_span_context()
+    parent, here = started.parent, get_current_span(context).get_span_context()
     is_child = parent.span_id == here.span_id if parent is not None else not here.is_valid
     return started if is_child else None
 
@@ -100,8 +100,6 @@ def frame_of(context: Context) -> Frame | None:
 
 def is_suppressed(context: Context) -> bool:
     """What `is_instrumentation_enabled` denies of the current context, of one that is at hand."""
-    if not context:
-        return False
     return bool(context.get(_SUPPRESS_INSTRUMENTATION_KEY) or context.get(_SUPPRESS_INSTRUMENTATION_PLAIN))
 
 

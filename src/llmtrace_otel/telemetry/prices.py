@@ -131,13 +131,15 @@ class Price:
         for_input, for_output, for_read, for_write, for_hour, charged, parts = rates
         if (total and for_input is None) or (output and for_output is None):
             return None
-        read = min(usage.cache_read or 0, total)
-        write = min(usage.cache_write or 0, total - read)
-        if for_input is not None:
-            charged += (total - read - write) * for_input + read * for_read
+        read = min(usage.cache_read, total) if usage.cache_read else 0
+        write = min(usage.cache_write, total - read) if usage.cache_write else 0
+        if read:
+            charged += read * for_read
         if write:
             hour = min(usage.cache_write_1h or 0, write)
             charged += (write - hour) * for_write + hour * for_hour
+        if for_input is not None:
+            charged += (total - read - write) * for_input
         if for_output is not None:
             charged += output * for_output
         if parts is not None:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from time import time_ns
 from typing import Any
 
+from msgspec import Struct
 from opentelemetry import trace
 from opentelemetry._logs import LoggerProvider, LogRecord, SeverityNumber, get_logger
 from opentelemetry.context import Context
@@ -136,22 +137,19 @@ def starting_attributes(call: Call) -> dict[str, Any]:
     return attributes
 
 
-class CallSpan:
+class CallSpan(Struct, eq=False):
     """The span of one call, from its start to its end."""
 
-    __slots__ = ("_recorder", "call", "ended", "model", "owned", "provider", "span", "started")
-
-    def __init__(self, recorder: Recorder, call: Call, span: Span, *, owned: bool) -> None:
-        self._recorder = recorder
-        self.call = call
-        self.provider = call.provider
-        self.model = call.request_model
-        self.span = span
-        self.owned = owned
-        """Whether the span is ours; otherwise we only add to it and never end it."""
-        self.ended = False
-        self.started: dict[str, Any] = {}
-        """What the span was started with."""
+    recorder: Recorder
+    call: Call
+    span: Span
+    provider: str
+    model: str | None
+    started: dict[str, Any] = {}
+    """What the span was started with, as `provider` and `model` are what the call had then."""
+    owned: bool = True
+    """Whether the span is ours; otherwise we only add to it and never end it."""
+    ended: bool = False
 
     def end(self) -> None:
         """Writes what the call now knows and ends the span; a second time does nothing. Never raises."""
@@ -159,7 +157,7 @@ class CallSpan:
             return
         self.ended = True
         try:
-            self._recorder.finish(self)
+            self.recorder.finish(self)
         except Exception:
             _log.debug("llmtrace: could not finish a span", exc_info=True)
             if self.owned:
@@ -184,7 +182,7 @@ class Recorder:
         call.start_ns = time_ns()
         if here is None:
             here = get_current()
-        frame = frame_of(here)
+        frame = frame_of(here) if here else None
         return self.start_call(call, here) if frame is None else frame.part(call)
 
     def start_call(self, call: Call, here: Context | None = None) -> CallSpan:
@@ -192,19 +190,17 @@ class Recorder:
         call.start_ns = call.start_ns or time_ns()
         if here is None:
             here = get_current()
-        owner = owner_of(trace.get_current_span(here))
+        owner = owner_of(here)
         if owner is not None:
             cost.load()
-            return CallSpan(self, call, owner, owned=False)
+            return CallSpan(self, call, owner, call.provider, call.request_model, owned=False)
         started = starting_attributes(call)
         span = self._tracer.start(name_of(call), started, call.start_ns, here)
         if span.is_recording():
             cost.load()
         elif call.capture:
             call.capture = content.on_events()  # of a span that is not sampled nothing else is kept
-        call_span = CallSpan(self, call, span, owned=True)
-        call_span.started = started
-        return call_span
+        return CallSpan(self, call, span, call.provider, call.request_model, started)
 
     def finish(self, call_span: CallSpan) -> None:
         """Writes the span's last attributes, the metrics and the event."""
@@ -284,7 +280,7 @@ def _content_as_it_is(recorded: content.Recorded) -> dict[str, Any]:
 def ending_attributes(call: Call) -> dict[str, Any]:
     """All that an ended call adds to its span, without content."""
     attributes = _response(call) if call.usage is None else _response_with_usage(call)
-    if call.streamed and call.first_chunk_ns is not None:
+    if call.first_chunk_ns is not None and call.streamed:
         attributes[semconv.RESPONSE_TIME_TO_FIRST_CHUNK] = (call.first_chunk_ns - call.start_ns) / 1e9
     if call.operation == "fetch_response" and call.response_status is not None:
         attributes[semconv.RESPONSE_STATUS] = call.response_status
@@ -334,13 +330,12 @@ def _add_cost(call: Call, attributes: dict[str, Any]) -> None:
         charged = cost.NOT_KNOWN
     if charged is None:
         return
-    usd, status, source, version_of_prices = charged
-    attributes[semconv.COST_STATUS] = status
-    if usd is not None:
-        attributes[semconv.COST_USD] = attributes[semconv.COST_OPERATION] = usd
-        attributes[semconv.COST_SOURCE] = source
-    if version_of_prices is not None:
-        attributes[semconv.COST_PRICING_VERSION] = version_of_prices
+    attributes[semconv.COST_STATUS] = charged.status
+    if charged.usd is not None:
+        attributes[semconv.COST_USD] = attributes[semconv.COST_OPERATION] = charged.usd
+        attributes[semconv.COST_SOURCE] = charged.source
+    if charged.pricing_version is not None:
+        attributes[semconv.COST_PRICING_VERSION] = charged.pricing_version
 
 
 def _lacking(span: Span, call: Call, attributes: dict[str, Any]) -> dict[str, Any]:

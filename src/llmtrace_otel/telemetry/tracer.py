@@ -34,15 +34,17 @@ class CallTracer:
         """Starts a client's span below the span of a context. `start_ns` is in nanoseconds since the epoch."""
         if not self._settled:
             self._settle()
-        if self._quick is not None and self._quick.is_untouched():
+        if self._quick is not None:
             span: Span = self._quick.start(self._tracer, name, attributes, start_ns, here)
             return span
         return self._tracer.start_span(name, here, SpanKind.CLIENT, attributes, start_time=start_ns)
 
     def add(self, span: Span, attributes: dict[str, Any]) -> None:
         """Sets attributes on a span that was started here."""
-        if self._quick is None or not self._quick.add(span, attributes):
+        if self._quick is None:
             span.set_attributes(attributes)
+        else:
+            self._quick.add(span, attributes)
 
     def _settle(self) -> None:
         """Finds out what kind of tracer this is, once there is a provider of tracers."""

@@ -190,13 +190,13 @@ def set_usage(stated: MessagesUsage | None, call: Call) -> None:
 
 
 def _usage(stated: Counts) -> Usage:
-    given = (stated.input_tokens, stated.cache_read_input_tokens, stated.cache_creation_input_tokens)
-    total = sum(count for count in given if count is not None)
+    plain, read, write = stated.input_tokens, stated.cache_read_input_tokens, stated.cache_creation_input_tokens
+    total = (plain or 0) + (read or 0) + (write or 0)
     return Usage(
-        input=total if any(count is not None for count in given) and total < 2**63 else None,
+        input=None if (plain is None and read is None and write is None) or total >= 2**63 else total,
         output=stated.output_tokens,
-        cache_read=stated.cache_read_input_tokens,
-        cache_write=stated.cache_creation_input_tokens,
+        cache_read=read,
+        cache_write=write,
         cache_write_1h=stated.cache_creation.ephemeral_1h_input_tokens if stated.cache_creation else None,
         reasoning=stated.output_tokens_details.thinking_tokens if stated.output_tokens_details else None,
     )

@@ -22,6 +22,8 @@ from time import time_ns
 from typing import Any
 from urllib.parse import parse_qs
 
+from msgspec import Struct
+
 from llmtrace_otel.wire.call import Call, Library
 from llmtrace_otel.wire.decode import loads
 from llmtrace_otel.wire.encoding import Decoder, UnknownCoding, decoder
@@ -45,45 +47,21 @@ _BOM = b"\xef\xbb\xbf"
 _NO_HEADERS: Mapping[str, str] = {}
 
 
-class Exchange:
+class Exchange(Struct, eq=False):
     """Reads one exchange into `call`. See the module's text for the order of calls."""
 
-    __slots__ = (
-        "_body",
-        "_decoder",
-        "_format",
-        "_framing",
-        "_headers",
-        "_held_whole",
-        "_known",
-        "_may_be_gateway",
-        "_request",
-        "_size",
-        "_stream",
-        "call",
-        "closed",
-    )
-
-    def __init__(self, match: Match, found: Format, *, capture: bool = False) -> None:
-        self._format = found
-        self._known = match.known
-        self._may_be_gateway = match.registered or not match.known
-        self._body: list[bytes] = []
-        self._size = 0
-        self._held_whole = False
-        self._headers: Mapping[str, str] = _NO_HEADERS
-        self._request: Request | None = None
-        self._decoder: Decoder | None = None
-        self._stream: StreamReader | None = None
-        self._framing: Framing | None = None
-        self.closed = False
-        self.call = Call(
-            found.operation,
-            match.provider or found.provider,
-            request_model=match.model,
-            stream=found.streams or None,
-            capture=capture,
-        )
+    call: Call
+    _format: Format
+    _match: Match
+    closed: bool = False
+    _body: list[bytes] = []
+    _size: int = 0
+    _held_whole: bool = False
+    _headers: Mapping[str, str] = _NO_HEADERS
+    _request: Request | None = None
+    _decoder: Decoder | None = None
+    _stream: StreamReader | None = None
+    _framing: Framing | None = None
 
     @classmethod
     def begin(
@@ -116,11 +94,18 @@ class Exchange:
             return None
         if body and body[:1] not in b'{ \n\r\t"[':
             body = _decoded(body, headers)
-        exchange = cls(match, match.format or told_by(path, body), capture=capture)
-        call = exchange.call
-        call.server_address, call.server_port = host, port
-        if match.model is None and ":" in path:
-            call.url_path = path
+        found = match.format or told_by(path, body)
+        call = Call(
+            found.operation,
+            match.provider or found.provider,
+            host,
+            port,
+            path if match.model is None and ":" in path else None,
+            request_model=match.model,
+            stream=found.streams or None,
+            capture=capture,
+        )
+        exchange = cls(call, found, match)
         if body:
             exchange._read_request(body)
         if match.response_id:
@@ -139,7 +124,10 @@ class Exchange:
         try:
             if not decoded and (coding := headers.get("content-encoding")):
                 self._decoder = decoder(coding)
-            if self._may_be_gateway and (headers.get("x-litellm-call-id") or headers.get("x-litellm-version")):
+            match = self._match  # a vendor's own host is no gateway
+            if (match.registered or not match.known) and (
+                headers.get("x-litellm-call-id") or headers.get("x-litellm-version")
+            ):
                 self._read_gateway(headers)
         except Exception as error:
             self._give_up("a content coding that nothing here can undo", error)
@@ -148,7 +136,7 @@ class Exchange:
         """What a LiteLLM proxy adds: its own name on a host of nobody's, what it computes that the call costs, and
         the key of its cache where that had the answer.
         """
-        if not self._known:
+        if not self._match.known:
             self.call.provider, self.call.api_type = "litellm", None
         with suppress(ValueError):
             cost = float(headers.get("x-litellm-response-cost", ""))
@@ -169,11 +157,13 @@ class Exchange:
     def whole(self, body: bytes) -> None:
         """The whole body at once, decoded by the carrier. It has no first chunk."""
         if body[:1] == b"{" and self._format.framing is None and len(body) <= _LARGEST_BODY and not self.closed:
-            self._body.append(body)
+            self._close(body)
+            if not self.call.complete:
+                self._doubt()
         else:
             self._undo_left_coding(body)
             self._take(body)
-        self.end()
+            self.end()
 
     def _undo_left_coding(self, body: bytes) -> None:
         """A carrier without the coding's library leaves the body as it came."""
@@ -185,9 +175,15 @@ class Exchange:
 
     def end(self) -> None:
         """The body is over, whole as far as the carrier can tell."""
-        call, was_closed, was_stream = self.call, self.closed, self._framing is not None
+        is_doubtful = not self.closed and self._framing is None
         self._close()
-        if not (was_closed or was_stream or call.complete or call.error_type or call.unreadable):
+        if is_doubtful:
+            self._doubt()
+
+    def _doubt(self) -> None:
+        """A whole body that is no stream should have told something."""
+        call = self.call
+        if not (call.complete or call.error_type or call.unreadable):
             call.unreadable = "it is not JSON of the format that its request has"
 
     def abandon(self) -> None:
@@ -301,7 +297,8 @@ class Exchange:
         self._framing = framing(self._stream)
         self._framing.feed(start)
 
-    def _close(self) -> None:
+    def _close(self, whole: bytes | None = None) -> None:
+        """Nothing more comes of the answer; `whole` is all of its body, where nothing of that has been held."""
         if self.closed:
             return
         self.closed = True
@@ -312,13 +309,17 @@ class Exchange:
                 self._read_headers()
                 if self._framing.broken:
                     self.call.unreadable = self._framing.broken
+            elif whole is not None:
+                self._read_body(whole)
             elif self._body:
                 self._read_body(b"".join(self._body).removeprefix(_BOM))
         except Exception as error:
             self._give_up("its shape is not what was expected", error)
-        self._body.clear()
-        self._framing = self._stream = None
-        self._name_failure()
+        if whole is None:
+            self._body.clear()
+            self._framing = self._stream = None
+        if (self.call.http_status or 200) >= 400:
+            self._name_failure()
 
     def _read_body(self, body: bytes) -> None:
         call = self.call
@@ -326,7 +327,8 @@ class Exchange:
             read_error(body, call)
             return
         self._format.read_response(body, call)
-        self._read_headers()
+        if self._format.read_headers is not None:
+            self._read_headers()
         if call.complete and call.usage is None and call.operation != FETCH:
             read_error_in_success(body, call)
             call.keys_seen = keys_of(body)

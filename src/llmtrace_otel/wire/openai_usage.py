@@ -80,7 +80,8 @@ def set_usage(stated: OpenAIUsage | None, call: Call) -> None:
     )
     if usage.cache_read is None:
         usage.cache_read = stated.prompt_cache_hit_tokens if stated.cached_tokens is None else stated.cached_tokens
-    usage.output = _whole_output(usage, stated.total_tokens)
+    if usage.reasoning:
+        usage.output = _whole_output(usage, stated.total_tokens)
     if usage.input is not None or usage.output is not None:
         call.usage = usage
     if stated.cost_in_usd_ticks or (stated.cost_in_usd_ticks is not None and call.provider == "x_ai"):
@@ -91,7 +92,7 @@ def set_usage(stated: OpenAIUsage | None, call: Call) -> None:
 
 def _whole_output(usage: Usage, total: int | None) -> int | None:
     """Output with the reasoning, also where the provider's own sum says that its output is without it."""
-    if usage.input is None or usage.output is None or not usage.reasoning:
+    if usage.input is None or usage.output is None or usage.reasoning is None:
         return usage.output
     whole = usage.output + usage.reasoning
     return whole if total == usage.input + whole else usage.output
