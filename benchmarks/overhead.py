@@ -5,14 +5,15 @@
     python benchmarks/overhead.py litellm --peers llmtrace openinference --rounds 0
     python benchmarks/overhead.py --write 1kB            some rows, put into the results of today, and the page
     python benchmarks/overhead.py --write startup proxy  some of what is no row of calls
+    python benchmarks/overhead.py --resume               everything that the results of today do not have yet
     python benchmarks/overhead.py --page                 the page anew, from the newest results
     python benchmarks/overhead.py --budget               what a call of ours may cost; for continuous integration
 
 Besides the words of the rows (`openai`, `stream`, `async`, `on`, `100kB`, `turns`, `concurrent`, `memory`, `other`, …)
 there are `startup`, `proxy`, `collector` and `reading`. Environments are made in the user's cache folder. What is
-measured is written as it is found, part by part: a run that is broken off loses only the part that it was at, and a
-part that fails is listed with the reason. Instructions are counted where the kernel can, else functions; with
-`--instructions` valgrind counts them where the kernel cannot, which takes hours.
+measured is written as it is found, part by part: a run that is broken off loses only the part that it was at, and can
+be taken up with `--resume`; a part that fails is listed with the reason. Instructions are counted where the kernel can,
+else functions; with `--instructions` valgrind counts them where the kernel cannot, which takes hours.
 """
 
 from __future__ import annotations
@@ -199,6 +200,12 @@ def run(todo: list[Step], kept: Results | None) -> Results:
     return everything
 
 
+def unfinished(todo: list[Step], kept: Results) -> list[Step]:
+    """The steps that have a part which was not measured yet, or failed."""
+    done = {part for part, took in kept.runs.items() if not took.failed}
+    return [step for step in todo if not done.issuperset(step.parts)]
+
+
 def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
@@ -236,12 +243,13 @@ def main() -> None:
     parser.add_argument("words", nargs="*", help="of the rows that are wanted; none for everything")
     parser.add_argument("--peers", nargs="+", choices=list(PEERS), default=list(PEERS), metavar="PEER")
     parser.add_argument(
-        "--rounds", type=int, default=10, help="turns that processes take for the times; 0 for counts alone"
+        "--rounds", type=int, default=5, help="turns that processes take for the times; 0 for counts alone"
     )
     parser.add_argument(
         "--at-once", type=int, default=os.cpu_count() or 1, help="processes that start, and count, at once"
     )
     parser.add_argument("--write", action="store_true", help="put it into the results of today and write the page")
+    parser.add_argument("--resume", action="store_true", help="as --write, of what the results of today do not have")
     parser.add_argument("--page", action="store_true", help="write the page anew from the newest results")
     parser.add_argument("--budget", action="store_true", help="check what a call of ours costs")
     parser.add_argument("--record", action="store_true", help="with --budget: write it")
@@ -268,7 +276,9 @@ def main() -> None:
         parser.error("no row has all of these words")
     if args.way is None and not KERNEL:
         say("the kernel counts no instructions here: functions called are counted")
-    kept = results.begun() if args.write or not args.words else None
+    kept = results.begun() if args.write or args.resume or not args.words else None
+    if kept is not None and args.resume:
+        todo = unfinished(todo, kept)
     found = run(todo, kept)
     show(found)
     if kept is not None:

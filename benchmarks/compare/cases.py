@@ -39,13 +39,17 @@ class Case(NamedTuple):
         """How many calls are counted, and twice as many; some take long."""
         if self.shape == "concurrent":
             return 60
-        heavy = {"stream": 10, "memory": 10}.get(self.shape, 1) * max(1, self.prompt // 50_000, self.turns // 10)
-        return max(1, 12 // heavy)
+        return max(1, 12 // self._weight)
 
     @property
     def timed(self) -> int:
         """How many calls are timed in one turn: of what adds little, many."""
-        return {"concurrent": AT_ONCE, "other": 500}.get(self.shape, 4 * self.calls)
+        return {"concurrent": AT_ONCE, "other": 500}.get(self.shape, max(1, 48 // self._weight))
+
+    @property
+    def _weight(self) -> int:
+        """About how many plain calls of 1 kB take as long."""
+        return {"stream": 10, "memory": 10}.get(self.shape, 1) * max(1, self.prompt // 50_000, self.turns // 10)
 
     def rounds(self, wanted: int) -> int:
         """How many turns are timed, of so many that are wanted: a thousand calls at once are a long one."""

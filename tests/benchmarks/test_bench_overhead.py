@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import overhead
 import pytest
 from compare import results
 from compare.cases import CASES
 from compare.environments import FailedError
 from compare.results import Results
-from overhead import Step, environments, run, steps, taken
+from overhead import Step, environments, run, steps, taken, unfinished
 
 
 @pytest.fixture(autouse=True)
@@ -74,6 +76,15 @@ def test_a_run_that_is_broken_off_keeps_what_it_found():
     with pytest.raises(KeyboardInterrupt):
         run(todo, results.begun())
     assert results.begun().tables == {"proxy": {}}
+
+
+def test_a_run_is_taken_up_where_something_is_missing_or_has_failed():
+    rows = [str(case) for case in CASES[:2]]
+    todo = [Step("calls", rows, fails), Step("proxy", ["proxy"], fails), Step("reading", ["reading"], fails)]
+    took = results.Run("python benchmarks/overhead.py", "abc", 1.0)
+    kept = Results(runs={rows[0]: took, "proxy": took, "reading": replace(took, failed="no file")})
+    assert [step.title for step in unfinished(todo, kept)] == ["calls", "reading"]
+    assert unfinished(todo, Results(runs=dict.fromkeys([*rows, "proxy", "reading"], took))) == []
 
 
 def test_nothing_is_written_unless_it_is_to_be_kept():
