@@ -6,6 +6,7 @@
     python benchmarks/overhead.py --write 1kB            some rows, put into the results of today, and the page
     python benchmarks/overhead.py --write startup proxy  some of what is no row of calls
     python benchmarks/overhead.py --resume               everything that the results of today do not have yet
+    python benchmarks/overhead.py --times openai         the times alone, of rows that the results of today have
     python benchmarks/overhead.py --page                 the page anew, from the newest results
     python benchmarks/overhead.py --budget               what a call of ours may cost; for continuous integration
 
@@ -40,8 +41,9 @@ from compare import budget, page, results, startup, tables
 from compare.cases import CASES, Case
 from compare.environments import FailedError, made
 from compare.peers import NONE, OURS, PEERS, REPOSITORY, home, recipe, supports
-from compare.results import STARTUP, Results, Run, Table
+from compare.results import STARTUP, TIMES, Results, Run, Table
 from compare.runner import KERNEL, WAY, measure, python_of
+from compare.runner import Found as Figures
 
 HERE = Path(__file__).parent
 Found = tuple[Results, dict[str, str]]
@@ -104,21 +106,29 @@ TABLES: dict[str, Callable[[int], tuple[Table, dict[str, str]]]] = {
 }
 
 
-def steps(words: list[str], peers: list[str], rounds: int, way: str, at_once: int) -> Iterator[Step]:
-    """What the words mean: everything, if there are none. Rows that share their processes are one step."""
+def steps(
+    words: list[str], peers: list[str], rounds: int, way: str, at_once: int, known: Figures | None = None
+) -> Iterator[Step]:
+    """What the words mean: everything, if there are none. Rows that share their processes are one step.
+
+    With `known` counts, only the times of their rows.
+    """
     special = {word for word in words if word in (STARTUP, *TABLES)}
     calls = [word for word in words if word not in special]
     cases = [case for case in CASES if case.has(calls)] if calls or not words else []
-    wants_startup, turns = not words or STARTUP in special, max(rounds, 1)
+    if known is not None:
+        cases, special = [case for case in cases if case in known and case.shape != "memory"], set()
+    wants_startup, turns = (not words and known is None) or STARTUP in special, max(rounds, 1)
     unmade = environments([*(case.sdk for case in cases), *(["openai"] if wants_startup else [])], peers, at_once)
     for sdk, content in dict.fromkeys((case.sdk, case.content) for case in cases):
         group = [case for case in cases if (case.sdk, case.content) == (sdk, content)]
-        measured = partial(measured_calls, group, peers, rounds, way, at_once, unmade[home(sdk)])
-        yield Step(f"{sdk}, content {content}", [str(case) for case in group], measured)
+        measured = partial(measured_calls, group, peers, rounds, way, at_once, unmade[home(sdk)], known)
+        parts = [str(case) if known is None else f"{TIMES}{case}" for case in group]
+        yield Step(page.label(parts[0]), parts, measured)
     if wants_startup:
         yield Step(STARTUP, [STARTUP], partial(measured_startup, peers, min(turns, 5), unmade[home("openai")]))
     for name in TABLES:
-        if not words or name in special:
+        if (not words and known is None) or name in special:
             yield Step(name, [name], partial(measured_table, name, turns))
 
 
@@ -146,10 +156,16 @@ def environments(sdks: list[str], peers: list[str], at_once: int) -> dict[str, d
 
 
 def measured_calls(
-    cases: list[Case], peers: list[str], rounds: int, way: str, at_once: int, unmade: dict[str, str]
+    cases: list[Case],
+    peers: list[str],
+    rounds: int,
+    way: str,
+    at_once: int,
+    unmade: dict[str, str],
+    known: Figures | None,
 ) -> Found:
     wanted = [peer for peer in peers if peer not in unmade]
-    rows, lineups = measure(cases, wanted, rounds, way, at_once)
+    rows, lineups = measure(cases, wanted, rounds, way, at_once, known)
     missing = {peer: reason for peer, reason in unmade.items() if supports(peer, cases[0].sdk)}
     found = Results(rows=rows)
     for line in lineups:
@@ -243,13 +259,14 @@ def main() -> None:
     parser.add_argument("words", nargs="*", help="of the rows that are wanted; none for everything")
     parser.add_argument("--peers", nargs="+", choices=list(PEERS), default=list(PEERS), metavar="PEER")
     parser.add_argument(
-        "--rounds", type=int, default=5, help="turns that processes take for the times; 0 for counts alone"
+        "--rounds", type=int, default=20, help="turns that processes take for the times; 0 for counts alone"
     )
     parser.add_argument(
         "--at-once", type=int, default=os.cpu_count() or 1, help="processes that start, and count, at once"
     )
     parser.add_argument("--write", action="store_true", help="put it into the results of today and write the page")
     parser.add_argument("--resume", action="store_true", help="as --write, of what the results of today do not have")
+    parser.add_argument("--times", action="store_true", help="as --write, the times of what the results of today have")
     parser.add_argument("--page", action="store_true", help="write the page anew from the newest results")
     parser.add_argument("--budget", action="store_true", help="check what a call of ours costs")
     parser.add_argument("--record", action="store_true", help="with --budget: write it")
@@ -272,11 +289,12 @@ def main() -> None:
     unknown = set(args.words) - {*TABLES, STARTUP} - set().union(*(case.words for case in CASES))
     if unknown:
         parser.error(f"no row has the words {', '.join(sorted(unknown))}")
-    if not (todo := list(steps(args.words, args.peers, args.rounds, way, args.at_once))):
-        parser.error("no row has all of these words")
+    kept = results.begun() if args.write or args.resume or args.times or not args.words else None
+    known = {row.case: row.figures for row in kept.rows} if kept is not None and args.times else None
+    if not (todo := list(steps(args.words, args.peers, args.rounds, way, args.at_once, known))):
+        parser.error("no row has all of these words" + (", of those that were counted today" if args.times else ""))
     if args.way is None and not KERNEL:
         say("the kernel counts no instructions here: functions called are counted")
-    kept = results.begun() if args.write or args.resume or not args.words else None
     if kept is not None and args.resume:
         todo = unfinished(todo, kept)
     found = run(todo, kept)

@@ -39,21 +39,17 @@ class Case(NamedTuple):
         """How many calls are counted, and twice as many; some take long."""
         if self.shape == "concurrent":
             return 60
-        return max(1, 12 // self._weight)
+        heavy = {"stream": 10, "memory": 10}.get(self.shape, 1) * max(1, self.prompt // 50_000, self.turns // 10)
+        return max(1, 12 // heavy)
 
     @property
     def timed(self) -> int:
-        """How many calls are timed in one turn: of what adds little, many."""
-        return {"concurrent": AT_ONCE, "other": 500}.get(self.shape, max(1, 48 // self._weight))
-
-    @property
-    def _weight(self) -> int:
-        """About how many plain calls of 1 kB take as long."""
-        return {"stream": 10, "memory": 10}.get(self.shape, 1) * max(1, self.prompt // 50_000, self.turns // 10)
+        """How many calls are timed in one turn: few, so that a noisy machine is as noisy to all of a round."""
+        return {"concurrent": AT_ONCE, "other": 100}.get(self.shape, self.calls)
 
     def rounds(self, wanted: int) -> int:
         """How many turns are timed, of so many that are wanted: a thousand calls at once are a long one."""
-        return -(-wanted // 5) if self.shape == "concurrent" else wanted
+        return -(-wanted // 10) if self.shape == "concurrent" else wanted
 
     @property
     def words(self) -> set[str]:

@@ -42,7 +42,7 @@ class Figure:
 
 
 class Spread(NamedTuple):
-    """A median with its range."""
+    """A median with a range: of all values, or of the middle half."""
 
     median: float
     least: float
@@ -52,6 +52,13 @@ class Spread(NamedTuple):
 def spread(values: Iterable[float]) -> Spread:
     found = sorted(values)
     return Spread(statistics.median(found), found[0], found[-1])
+
+
+def middle(values: Iterable[float]) -> Spread:
+    """The median, and the first and the last quarter's bounds."""
+    found = sorted(values)
+    least, _, most = statistics.quantiles(found, n=4) if len(found) > 1 else found * 3
+    return Spread(statistics.median(found), least, most)
 
 
 def percentile(values: Iterable[float], share: float) -> float:
@@ -98,11 +105,11 @@ class Row:
         return figure.bytes - base.bytes
 
     def added_cpu(self, name: str) -> Spread | None:
-        """Seconds that a peer adds to a call: the difference to the same round's untraced calls."""
+        """Seconds that a peer adds to a call: more than the same round's untraced calls, in the middle half of them."""
         base = self.baseline(name)
         if base is None or not base.cpu or not (cpu := self.figures[name].cpu):
             return None
-        return spread(with_it - without for with_it, without in zip(cpu, base.cpu, strict=True))
+        return middle(with_it - without for with_it, without in zip(cpu, base.cpu, strict=True))
 
     def lacks(self, name: str) -> str:
         """What ours tells of the call, and a peer does not: so it does less work than there is to do."""

@@ -12,7 +12,7 @@ from compare.limits import limits, reporting
 from compare.markdown import markdown, number, ranged, title
 from compare.peers import BARE, NONE, OURS, PEERS, REPOSITORY
 from compare.plot import Bar, amounts, lines, ratios
-from compare.results import STARTUP, Results
+from compare.results import STARTUP, TIMES, Results
 from compare.startup import way
 from compare.tables import TABLES, figures_table, startup_name, startup_sentence, startup_table, versions
 
@@ -38,8 +38,8 @@ say which there are.
   table says so, of functions called, Python's and C's. They are of a call that is not the first, less those of an
   untraced call. They hardly hang on the machine or on what else it does: **ratios are of counts**.
 - **Times** are of processes that take turns, in rounds; the machine's noise is in them. Of CPU time: the median of what
-  a round's calls take more than that round's untraced calls, and [the least … the most]. Elapsed: what half and 99 % of
-  all calls do not exceed, tracing included.
+  a round's calls take more than that round's untraced calls, and [the middle half of the rounds]. Elapsed: what half
+  and 99 % of all calls do not exceed, tracing included.
 - An **empty cell**: the peer does not support the SDK or the setting. **No span**: it is installed, and leaves no span
   of the call; pictures leave it out. Logfire and Langfuse always record content.
 
@@ -156,8 +156,8 @@ OTHERS: dict[str, tuple[str, str, Cell]] = {
 
 def label(part: str) -> str:
     """A part's name, or, of a row, that of the step that it was measured in."""
-    case = {str(case): case for case in CASES}.get(part)
-    return f"{case.sdk}, content {case.content}" if case else part
+    case = {str(case): case for case in CASES}.get(part.removeprefix(TIMES))
+    return f"{case.sdk}, content {case.content}" + ", times" * part.startswith(TIMES) if case else part
 
 
 def column_title(column: str) -> str:
@@ -281,7 +281,7 @@ class Page:
         if any(figure.cpu for row in rows for figure in row.figures.values()):
             self.add(
                 "<details><summary>Times: added CPU of a call, and elapsed</summary>",
-                "Added CPU time of a call, µs, median [the least … the most]:",
+                "Added CPU time of a call, µs, median [the middle half of the rounds]:",
                 side_by_side(rows, name, cpu),
                 "Elapsed time of a call, ms, p50 / p99:",
                 side_by_side(rows, name, elapsed),

@@ -23,6 +23,8 @@ from compare.peers import REPOSITORY
 
 FOLDER = REPOSITORY / "benchmarks" / "results"
 STARTUP = "startup"
+TIMES = "times of "
+"""Before a row's name: the part that took its times, if another counted it."""
 
 Table = dict[str, dict[str, list[float]]]
 """What each round found, by figure and column."""

@@ -274,8 +274,9 @@ class Group:
 
     def _time(self, children: dict[Column, Child], case: Case, attributes: dict[str, Any], rounds: int) -> None:
         elapsed: dict[Column, list[float]] = {column: [] for column in children}
-        for child in children.values():
+        for column, child in children.items():
             child.ask("warm", case, calls=FEW, attributes=attributes)
+            self.found[case][str(column)].cpu = []
         for _ in range(case.rounds(rounds)):
             for column, child in children.items():
                 told = child.ask("time", case, calls=case.timed)
@@ -285,8 +286,8 @@ class Group:
             self.found[case][str(column)].elapsed = [percentile(seconds, share) for share in (0.5, 0.99)]
 
     def _started(self, stack: ExitStack, at_once: int) -> dict[Column, Child]:
-        """A process for each column that could be counted."""
-        columns = [column for column in self._columns if str(column) not in self.failed]
+        """A process for each column that has been counted."""
+        columns = [column for column in self._columns if all(str(column) in found for found in self.found.values())]
         with ThreadPoolExecutor(at_once) as pool:
             children = pool.map(lambda column: stack.enter_context(self._child(column)), columns)
             return dict(zip(columns, children, strict=True))
@@ -315,17 +316,20 @@ def way_of(sdk: str, wanted: str) -> str:
 
 
 def measure(
-    cases: list[Case], wanted: Iterable[str], rounds: int, way: str, at_once: int
+    cases: list[Case], wanted: Iterable[str], rounds: int, way: str, at_once: int, known: Found | None = None
 ) -> tuple[list[Row], list[Lineup]]:
-    """Everything about the cases: counts first, then times. Says on standard error what it does."""
+    """Everything about the cases: counts, unless they are known, then times. Says on standard error what it does."""
     rows: list[Row] = []
     lineups = [lineup(sdk, wanted) for sdk in dict.fromkeys(case.sdk for case in cases)]
     for line in lineups:
         for content in dict.fromkeys(case.content for case in cases if case.sdk == line.sdk):
             group = Group(line, [case for case in cases if (case.sdk, case.content) == (line.sdk, content)])
-            print(f"{line.sdk}, content {content}: counting", file=sys.stderr, flush=True)
             attributes = group.attributes()
-            group.count(attributes, way_of(line.sdk, way), at_once)
+            if known is not None:
+                group.found = {case: known[case] for case in group.found}
+            else:
+                print(f"{line.sdk}, content {content}: counting", file=sys.stderr, flush=True)
+                group.count(attributes, way_of(line.sdk, way), at_once)
             if rounds:
                 print(f"{line.sdk}, content {content}: taking times", file=sys.stderr, flush=True)
                 group.time(attributes, rounds, at_once)

@@ -7,8 +7,9 @@ from dataclasses import replace
 import overhead
 import pytest
 from compare import results
-from compare.cases import CASES
+from compare.cases import CASES, Case
 from compare.environments import FailedError
+from compare.figures import Figure, Row
 from compare.results import Results
 from overhead import Step, environments, run, steps, taken, unfinished
 
@@ -117,3 +118,25 @@ def test_an_environment_that_several_share_is_made_once(monkeypatch):
         "sdks": dict.fromkeys(["none", "anthropic-otel", "logfire"], "no index"),
         "litellm": dict.fromkeys(["none", "litellm-otel", "logfire"], "no index"),
     }
+
+
+def test_times_alone_are_those_of_calls_that_were_counted(monkeypatch):
+    case, other, stream = Case("openai"), Case("anthropic"), Case("openai", "memory")
+    figures = {"llmtrace": Figure(1, True, False, 197.0, "functions")}
+    asked = []
+
+    def measure(cases, wanted, rounds, way, at_once, known):
+        asked.append((cases, wanted, rounds, known))
+        return [Row(case, known[case]) for case in cases], []
+
+    monkeypatch.setattr(overhead, "measure", measure)
+    known = {case: figures, other: figures, stream: figures}
+    (step,) = steps(["openai"], ["llmtrace"], 7, "functions", 1, known)
+    assert (step.title, step.parts) == ("openai, content off, times", [f"times of {case}"])
+    found, _ = step.measure()
+    assert [row.figures for row in found.rows] == [figures]
+    assert asked == [([case], ["llmtrace"], 7, known)]
+    assert [step.title for step in steps([], [], 7, "functions", 1, known)] == [
+        "openai, content off, times",
+        "anthropic, content off, times",
+    ]
