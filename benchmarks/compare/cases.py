@@ -48,8 +48,9 @@ class Case(NamedTuple):
         return {"concurrent": AT_ONCE, "other": 100}.get(self.shape, self.calls)
 
     def rounds(self, wanted: int) -> int:
-        """How many turns are timed, of so many that are wanted: a thousand calls at once are a long one."""
-        return -(-wanted // 10) if self.shape == "concurrent" else wanted
+        """How many turns are timed, of so many that are wanted: fewer of those that are long."""
+        fewer = 10 if self.shape == "concurrent" else 4 if self.turns >= 1_000 else 1
+        return -(-wanted // fewer)
 
     @property
     def words(self) -> set[str]:

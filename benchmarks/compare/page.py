@@ -294,6 +294,11 @@ class Page:
         if rows:
             self.add("## Long prompts", f"By the size of the prompt: {unit(rows)}, untraced and what each adds.")
             self.add(side_by_side(rows, sized_name, added))
+            self.add(
+                "What functions do not tell: ours takes what looks like a secret out of the content that it records, "
+                "and looking for it is most of the time that a long text takes; `LLMTRACE_REDACT=none` leaves it."
+            )
+            self.times(rows, sized_name)
 
     def turns(self) -> None:
         rows = self.rows(lambda case: bool(case.turns))
