@@ -7,6 +7,7 @@ import json
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from litellm_helpers import ANTHROPIC_TOKENS, HAIKU, HI, MINI, TOKENS, attributes, litellm, some
@@ -441,12 +442,12 @@ def test_a_call_that_the_program_makes_from_a_hook_is_its_own(either: Recorded, 
 
 
 def test_a_function_that_tries_again_is_one_call(either: Recorded, openai: Any) -> None:
-    headers = {"x-mode": "fail-429-times-1", "x-test-id": f"again-{id(either)}"}
+    headers = {"x-mode": "fail-429-times-1", "x-test-id": f"again-{uuid4()}"}
     litellm.completion_with_retries(model=MINI, messages=HI, extra_headers=headers, max_retries=0, **openai)
     assert attributes(either).items() >= {**TOKENS, "llmtrace.attempts": 2}.items()
 
 
 def test_a_fallback_within_a_call_says_the_model_that_was_asked_for(either: Recorded, openai: Any) -> None:
-    headers = {"x-mode": "fail-500-times-1", "x-test-id": f"fallback-{id(either)}"}
+    headers = {"x-mode": "fail-500-times-1", "x-test-id": f"fallback-{uuid4()}"}
     litellm.completion(MINI, HI, extra_headers=headers, max_retries=0, fallbacks=["openai/gpt-5"], **openai)
     assert attributes(either).items() >= {**TOKENS, "gen_ai.response.model": "gpt-5"}.items()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from litellm_helpers import HI, TOKENS, attributes, litellm
@@ -35,7 +36,7 @@ def test_a_routed_call_says_the_model_it_was_sent_to_and_the_one_asked_for(eithe
 
 
 def test_attempts_at_one_model_are_one_call(either: Recorded, openai: Any) -> None:
-    headers = {"x-mode": "fail-500-times-2", "x-test-id": f"router-{id(either)}"}
+    headers = {"x-mode": "fail-500-times-2", "x-test-id": f"router-{uuid4()}"}
     asyncio.run(router(openai, headers, num_retries=2).acompletion(model="cheap", messages=HI))
     found = attributes(either)
     assert found.items() >= {**TOKENS, "llmtrace.attempts": 3}.items()
@@ -85,8 +86,8 @@ def test_a_routed_call_is_a_child_of_its_caller(traced: Recorded, openai: Any) -
 def test_a_routed_call_made_from_a_hook_of_an_earlier_one_is_one_call_too(either: Recorded, openai: Any) -> None:
     from litellm.integrations.custom_logger import CustomLogger
 
-    headers = {"x-mode": "fail-500-times-2", "x-test-id": f"hook-{id(either)}"}
-    asked = [{"role": "user", "content": f"hook-{id(either)}"}]
+    headers = {"x-mode": "fail-500-times-2", "x-test-id": f"hook-{uuid4()}"}
+    asked = [{"role": "user", "content": f"hook-{uuid4()}"}]
 
     class Reviewer(CustomLogger):
         """Has an answer reviewed by another model."""
